@@ -1,0 +1,1 @@
+"""The penstock command: local stack, commands, runs, dead letters, doctor."""

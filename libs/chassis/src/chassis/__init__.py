@@ -1,0 +1,1 @@
+"""What two services need and that holds no noun of the domain."""

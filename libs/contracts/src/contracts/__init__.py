@@ -1,0 +1,1 @@
+"""Every message of the hub: models, topics, keys, envelope, published JSON Schemas."""

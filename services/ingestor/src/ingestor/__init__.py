@@ -1,0 +1,1 @@
+"""Fetches, parses and keeps: the bronze layer."""

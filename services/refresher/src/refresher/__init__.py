@@ -1,0 +1,1 @@
+"""Production to UAT table refresh: planned, masked, verified, undoable."""

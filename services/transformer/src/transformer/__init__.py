@@ -1,0 +1,1 @@
+"""Merges, validates, scores and explains: the silver layer."""

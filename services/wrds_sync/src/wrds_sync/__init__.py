@@ -1,0 +1,1 @@
+"""Mirrors WRDS data sets to Parquet."""
