@@ -1,1 +1,5 @@
-"""Every message of the hub: models, topics, keys, envelope, published JSON Schemas."""
+"""Every message that travels between Penstock's services, and nothing else.
+
+Import models from their own modules (`contracts.files`, `contracts.commands`, ...);
+`contracts.topics` says which topic carries which message under which key.
+"""

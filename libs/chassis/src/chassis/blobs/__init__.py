@@ -1,0 +1,1 @@
+"""The object store: raw bytes under names derived from their content."""

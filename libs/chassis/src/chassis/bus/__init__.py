@@ -1,0 +1,3 @@
+"""Delivery: the one policy by which every service consumes and publishes
+(docs/architecture/delivery.md).
+"""

@@ -1,0 +1,121 @@
+"""CloudEvents to and from Kafka records, following the Kafka protocol binding, version 1.0.2.
+
+Written in structured mode, with `ce_id`, `ce_type` and `traceparent` repeated as headers so that
+tools can filter without parsing. Both modes are read; a command may also be the bare JSON of its
+data.
+"""
+
+from functools import cache
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from chassis.bus.records import Record
+from chassis.errors import MessageDecodeError
+from contracts.envelope import Event
+from contracts.errors import ErrorCategory
+from contracts.topics import Topic
+from contracts.types import Message
+
+STRUCTURED = "application/cloudevents+json"
+_BINARY_ATTRIBUTES = (
+    "specversion",
+    "id",
+    "type",
+    "source",
+    "time",
+    "subject",
+    "dataschema",
+    "sequence",
+    "correlationid",
+    "causationid",
+    "traceparent",
+)
+
+
+@cache
+def _adapter(data: type[Message]) -> TypeAdapter[Event[Any]]:
+    return TypeAdapter(Event[data])  # type: ignore[valid-type]
+
+
+def encode_event(event: Event[Any]) -> tuple[bytes, dict[str, str]]:
+    """Render an event in structured mode: the value and the headers."""
+    headers = {"content-type": STRUCTURED, "ce_id": event.id, "ce_type": event.type}
+    if event.traceparent:
+        headers["traceparent"] = event.traceparent
+    return event.model_dump_json(exclude_none=True).encode(), headers
+
+
+def decode_event(topic: Topic, record: Record) -> Event[Any]:
+    """Read the event in a record of `topic`.
+
+    Raises:
+        MessageDecodeError: it is none, is too large, or its data breaks the contract.
+    """
+    if record.value is None:
+        raise MessageDecodeError("the message has no value")
+    if len(record.value) > topic.max_message_bytes:
+        raise MessageDecodeError(
+            f"the message has {len(record.value)} bytes, the limit of `{topic.name}` is "
+            f"{topic.max_message_bytes}",
+            category=ErrorCategory.MESSAGE_TOO_LARGE,
+        )
+    try:
+        event = _decode(topic, record, record.value)
+    except ValidationError as error:
+        raise MessageDecodeError(_describe(error)) from error
+    except (orjson.JSONDecodeError, UnicodeDecodeError) as error:
+        raise MessageDecodeError(f"the message is not JSON: {error}") from error
+    if event.type != topic.name:
+        raise MessageDecodeError(f"the message is of type {event.type!r}, not {topic.name!r}")
+    return event
+
+
+def _decode(topic: Topic, record: Record, value: bytes) -> Event[Any]:
+    content_type = record.header("content-type") or ""
+    adapter = _adapter(topic.data)
+    if content_type.startswith(STRUCTURED):
+        return adapter.validate_json(value)
+    if record.header("ce_specversion") is not None:
+        return adapter.validate_python(_from_binary(record, value))
+    if topic.is_command:
+        return _decode_command(topic, record, value)
+    # A structured event whose producer left the header out still says what it is.
+    return adapter.validate_json(value)
+
+
+def _from_binary(record: Record, value: bytes) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        name: text
+        for name in _BINARY_ATTRIBUTES
+        if (text := record.header(f"ce_{name}")) is not None
+    }
+    return {**attributes, "data": orjson.loads(value)}
+
+
+def _decode_command(topic: Topic, record: Record, value: bytes) -> Event[Any]:
+    body = orjson.loads(value)
+    if not isinstance(body, dict):
+        raise MessageDecodeError("a bare command must be a JSON object")
+    if "specversion" in body and "data" in body:
+        return _adapter(topic.data).validate_json(value)
+    # Its place in the log identifies a bare command: a redelivery is the same command.
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    envelope = {
+        "id": body.get("command_id") or place,
+        "type": topic.name,
+        "source": "/kafka",
+        "time": record.timestamp,
+        "data": body,
+    }
+    return _adapter(topic.data).validate_json(orjson.dumps(envelope))
+
+
+def _describe(error: ValidationError) -> str:
+    """Name the fields and what is wrong with them, without the values: they may be secret."""
+    problems = [
+        f"`{'.'.join(str(part) for part in item['loc']) or 'message'}`: {item['msg']}"
+        for item in error.errors(include_input=False, include_url=False)[:5]
+    ]
+    return "the message breaks its contract: " + "; ".join(problems)

@@ -1,0 +1,65 @@
+"""The metrics that every service has; a service's own stand in its `metrics` module.
+
+Names follow the Prometheus conventions; labels are bounded: never a path, an id or a message text.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS_PROCESSED = Counter(
+    "penstock_events_processed_total",
+    "Messages that left the delivery loop, by outcome.",
+    ("consumer", "topic", "outcome"),
+)
+EVENT_DURATION = Histogram(
+    "penstock_batch_duration_seconds",
+    "From fetching a batch to its commit.",
+    ("consumer",),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+EVENT_AGE = Histogram(
+    "penstock_event_age_seconds",
+    "From the event's time to its commit.",
+    ("consumer", "topic"),
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
+)
+CONSUMER_LAG = Gauge(
+    "penstock_consumer_lag_messages",
+    "Messages not yet applied.",
+    ("consumer", "topic", "partition"),
+)
+CONSUMER_OFFSET = Gauge(
+    "penstock_consumer_committed_offset",
+    "Next offset to apply.",
+    ("consumer", "topic", "partition"),
+)
+PARTITIONS_PAUSED = Gauge(
+    "penstock_partitions_paused", "Partitions waiting for a dependency.", ("consumer", "topic")
+)
+DEAD_LETTERS = Counter(
+    "penstock_dead_letters_total", "Messages rejected for good.", ("consumer", "topic", "category")
+)
+BATCH_RETRIES = Counter(
+    "penstock_batch_retries_total", "Batches tried again, by kind of error.", ("consumer", "kind")
+)
+POSITION_RESETS = Counter(
+    "penstock_position_resets_total",
+    "Stored positions that did not fit the log: re-created topic, expired records.",
+    ("consumer", "topic", "reason"),
+)
+REBALANCES = Counter("penstock_rebalances_total", "Assignments received.", ("consumer",))
+OUTBOX_PENDING = Gauge("penstock_outbox_pending", "Events waiting for the relay.", ("service",))
+OUTBOX_OLDEST = Gauge(
+    "penstock_outbox_oldest_age_seconds",
+    "Age of the oldest event waiting for the relay.",
+    ("service",),
+)
+OUTBOX_RELAYED = Counter("penstock_outbox_relayed_total", "Events published.", ("service", "topic"))
+LEASE_HELD = Gauge("penstock_lease_held", "1 while this process holds the lease.", ("kind",))
+RUNS = Counter("penstock_runs_total", "Runs that ended, by outcome.", ("service", "kind", "status"))
+RUN_STARTED = Gauge(
+    "penstock_run_started_timestamp_seconds", "Start of the run in progress.", ("service", "kind")
+)
+DEPENDENCY_UP = Gauge("penstock_dependency_up", "1 if the last check succeeded.", ("dependency",))
+LOOP_LAG = Gauge("penstock_loop_lag_seconds", "How late the event loop ran its last timer.")
+POOL_CONNECTIONS = Gauge("penstock_pool_connections", "Database connections.", ("state",))
+BUILD_INFO = Gauge("penstock_build_info", "Always 1.", ("service", "version"))

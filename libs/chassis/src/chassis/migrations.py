@@ -1,0 +1,173 @@
+"""Applies each owner's SQL migrations, once, in order, under one lock.
+
+Files lie in the owner's package as `sql/NNNN_pre_what.sql` or `sql/NNNN_post_what.sql`: *pre* is
+safe while the old version still runs, *post* waits until it is gone. An applied file never
+changes: its checksum is compared at every start.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal, TypeAlias
+
+import asyncpg
+
+from chassis.errors import PermanentError, UnavailableError
+from contracts.errors import ErrorCategory
+
+OWNERS = ("chassis", "scanner", "ingestor", "transformer")
+"""Installed owners of schemas, in the order in which their migrations build on each other."""
+
+_LOCK = 7_364_018_225  # any constant: all migrations of one database wait for each other
+
+Phase = Literal["pre", "post"]
+_Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class MigrationError(PermanentError):
+    """A migration cannot be applied."""
+
+    default_category = ErrorCategory.DATABASE_LOAD
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One SQL file of one owner."""
+
+    owner: str
+    version: int
+    phase: Phase
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file's text."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def load_migrations(owner: str) -> list[Migration]:
+    """Return an owner's migrations in order; empty when it ships none.
+
+    Raises:
+        MigrationError: a file name has not the form `NNNN_pre_what.sql`.
+    """
+    folder = files(owner) / "sql"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        (
+            _parse(owner, entry.name, entry.read_text("utf-8"))
+            for entry in folder.iterdir()
+            if entry.name.endswith(".sql")
+        ),
+        key=lambda migration: migration.version,
+    )
+
+
+def _parse(owner: str, file_name: str, sql: str) -> Migration:
+    version, _, rest = file_name.removesuffix(".sql").partition("_")
+    phase, _, name = rest.partition("_")
+    if not version.isdigit() or not name:
+        raise MigrationError(f"`{owner}/sql/{file_name}` is not named NNNN_pre_what.sql")
+    if phase == "pre":
+        return Migration(owner, int(version), "pre", name, sql)
+    if phase == "post":
+        return Migration(owner, int(version), "post", name, sql)
+    raise MigrationError(f"`{owner}/sql/{file_name}`: the phase is {phase!r}, not pre or post")
+
+
+async def migrate(
+    database_url: str,
+    *,
+    owners: tuple[str, ...] = OWNERS,
+    phases: tuple[Phase, ...] = ("pre", "post"),
+) -> list[Migration]:
+    """Apply what is missing and return it.
+
+    Raises:
+        MigrationError: an applied file has changed, or a statement failed (nothing of that file stays).
+        UnavailableError: the database does not answer.
+    """
+    try:
+        connection = await asyncpg.connect(database_url, timeout=30)
+    except (OSError, asyncpg.PostgresConnectionError, TimeoutError) as error:
+        raise UnavailableError("the database does not answer", dependency="postgresql") from error
+    try:
+        return await _migrate(connection, owners, phases)
+    finally:
+        await connection.close(timeout=10)
+
+
+async def _migrate(
+    connection: _Connection,
+    owners: tuple[str, ...],
+    phases: tuple[Phase, ...],
+) -> list[Migration]:
+    await connection.execute("select pg_advisory_lock($1)", _LOCK)
+    await connection.execute(_LEDGER)
+    rows = await connection.fetch("select owner, version, checksum from meta.migrations")
+    applied = {(row["owner"], row["version"]): row["checksum"] for row in rows}
+    done: list[Migration] = []
+    for owner in owners:
+        for migration in load_migrations(owner):
+            known = applied.get((owner, migration.version))
+            if known is None and migration.phase in phases:
+                await _apply(connection, migration)
+                done.append(migration)
+            elif known is not None and known != migration.checksum:
+                raise MigrationError(
+                    f"migration {owner}/{migration.version:04d} was changed after it was applied; "
+                    "add a new migration instead"
+                )
+    return done
+
+
+async def _apply(connection: _Connection, migration: Migration) -> None:
+    try:
+        async with connection.transaction():
+            await connection.execute(migration.sql)
+            await connection.execute(
+                "insert into meta.migrations (owner, version, phase, name, checksum) "
+                "values ($1, $2, $3, $4, $5)",
+                migration.owner,
+                migration.version,
+                migration.phase,
+                migration.name,
+                migration.checksum,
+            )
+    except asyncpg.PostgresError as error:
+        raise MigrationError(
+            f"migration {migration.owner}/{migration.version:04d}_{migration.name} failed: {error}"
+        ) from error
+
+
+async def pending(connection: _Connection, owners: tuple[str, ...] = OWNERS) -> list[Migration]:
+    """Return the *pre* migrations that the database still lacks; the startup probe waits for
+    none.
+    """
+    if await connection.fetchval("select to_regclass('meta.migrations')") is None:
+        applied = set()
+    else:
+        rows = await connection.fetch("select owner, version from meta.migrations")
+        applied = {(row["owner"], row["version"]) for row in rows}
+    return [
+        migration
+        for owner in owners
+        for migration in load_migrations(owner)
+        if migration.phase == "pre" and (owner, migration.version) not in applied
+    ]
+
+
+_LEDGER = """
+create schema if not exists meta;
+create table if not exists meta.migrations (
+    owner text not null,
+    version integer not null,
+    phase text not null,
+    name text not null,
+    checksum text not null,
+    applied_at timestamptz not null default clock_timestamp(),
+    primary key (owner, version)
+)
+"""

@@ -1,0 +1,100 @@
+"""Events on their way out: written in the transaction of their cause, relayed by
+`chassis.bus.relay`.
+
+An event's `sequence` is its outbox id, drawn at the end of the transaction while the producer
+still holds the row lock of the key, so the order of sequences per key is the order of commits.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chassis.bus.codec import encode_event
+from chassis.clock import Clock, SystemClock
+from contracts.envelope import Event
+from contracts.topics import Topic
+from contracts.types import Message
+
+NOTIFY_CHANNEL = "penstock_outbox"
+
+
+class _Executor(Protocol):
+    async def fetch(self, query: str, *args: Any) -> list[Any]: ...
+
+    async def execute(self, query: str, *args: Any) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    topic: str
+    key: bytes
+    event: Event[Any] | None
+    value: bytes
+    headers: dict[str, str]
+
+
+class Outbox:
+    """Collects the events of one transaction."""
+
+    def __init__(self, service: str, clock: Clock | None = None) -> None:
+        self._service = service
+        self._clock = clock or SystemClock()
+        self._pending: list[_Pending] = []
+
+    def add(
+        self, topic: Topic, data: Message, *, cause: Event[Any] | None, event_id: str | None
+    ) -> None:
+        """Queue an event."""
+        event_id = event_id or str(uuid.uuid4())
+        key = topic.key(data)
+        event: Event[Any] = Event(
+            id=event_id,
+            type=topic.name,
+            source=f"/{self._service}",
+            time=self._clock.now(),
+            subject=key,
+            dataschema=f"{topic.name}.json",
+            correlationid=(cause.correlationid or cause.id) if cause else event_id,
+            causationid=cause.id if cause else None,
+            traceparent=cause.traceparent if cause else None,
+            data=data,
+        )
+        self._pending.append(_Pending(topic.name, key.encode(), event, b"", {}))
+
+    def add_raw(self, topic: str, key: bytes, *, value: bytes, headers: dict[str, str]) -> None:
+        """Queue a message as it is."""
+        self._pending.append(_Pending(topic, key, None, value, headers))
+
+    async def flush(self, connection: _Executor) -> None:
+        """Draw the sequences and write what is queued."""
+        if not self._pending:
+            return
+        rows = await connection.fetch(
+            "select nextval('meta.outbox_id_seq') as id from generate_series(1, $1)",
+            len(self._pending),
+        )
+        # Sorted, because a set-returning function promises no order.
+        ids = sorted(row["id"] for row in rows)
+        messages = [_render(pending, id_) for pending, id_ in zip(self._pending, ids, strict=True)]
+        self._pending.clear()
+        await connection.execute(
+            "insert into meta.outbox (id, service, topic, key, value, headers) "
+            "select id, $1, topic, key, value, headers "
+            "from unnest($2::bigint[], $3::text[], $4::bytea[], $5::bytea[], $6::jsonb[]) "
+            "as t (id, topic, key, value, headers)",
+            self._service,
+            ids,
+            [message.topic for message in messages],
+            [message.key for message in messages],
+            [message.value for message in messages],
+            [message.headers for message in messages],
+        )
+        await connection.execute("select pg_notify($1, $2)", NOTIFY_CHANNEL, self._service)
+
+
+def _render(pending: _Pending, sequence: int) -> _Pending:
+    if pending.event is None:
+        return pending
+    event = pending.event.model_copy(update={"sequence": sequence})
+    value, headers = encode_event(event)
+    return _Pending(pending.topic, pending.key, None, value, headers)

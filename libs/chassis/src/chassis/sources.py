@@ -1,0 +1,125 @@
+"""`config/sources.yaml`: the one list of sources.
+
+Each service validates its own section of an entry.
+version: 1
+sources:
+  - name: transcripts
+    share: {kind: smb, root: "Outputs"}      # here: which share, and where on it
+    scan: {...}                               # the scanner's section
+    ingest: {...}                             # the ingestor's section
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chassis.errors import PermanentError
+from contracts.errors import ErrorCategory
+from contracts.types import Name
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ConfigError(PermanentError):
+    """A configuration file cannot be used."""
+
+    default_category = ErrorCategory.CONFIG_VALIDATION
+
+
+class ShareConfig(BaseModel):
+    """Which share a file source reads, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["smb", "local"]
+    root: str = ""
+    """Below `NAS_BASE_PATH` for smb; the folder itself for local."""
+
+    backend: Literal["auto", "pysmb", "smbprotocol"] = "auto"
+    """`auto` takes pysmb and falls back to smbprotocol where the server demands more."""
+
+    connections: Annotated[int, Field(ge=1, le=32)] = 8
+    """More than 8 brought nothing in measurements; each is a process on the server."""
+
+    timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+    verify_signatures: bool = False
+    """Needs smbprotocol: pysmb signs what it sends and never checks what it gets."""
+
+    require_encryption: bool = False
+
+
+class SourceConfig(BaseModel):
+    """One entry of the list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    share: ShareConfig | None = None
+    scan: dict[str, Any] = {}
+    ingest: dict[str, Any] = {}
+
+
+class SourcesConfig(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1]
+    sources: tuple[SourceConfig, ...]
+
+
+def load_sources(directory: Path) -> SourcesConfig:
+    """Read and validate `sources.yaml`.
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or breaks the structure; names each problem.
+    """
+    return parse_model(SourcesConfig, directory / "sources.yaml")
+
+
+def parse_model(model: type[Model], path: Path) -> Model:
+    """Read a YAML file into a model.
+
+    Raises:
+        ConfigError: the file cannot be read, is not YAML, or breaks the model.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"`{path.name}` cannot be read: {error}", category=ErrorCategory.CONFIG_LOAD
+        ) from error
+    return parse_yaml(model, text, name=path.name)
+
+
+def parse_yaml(model: type[Model], text: str, *, name: str) -> Model:
+    """Validate YAML text against a model; `name` is what error messages call it.
+
+    Raises:
+        ConfigError: the text is not YAML, or breaks the model.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"`{name}` is not valid YAML: {error}", category=ErrorCategory.CONFIG_PARSE
+        ) from error
+    return validate(model, document, name=name)
+
+
+def validate(model: type[Model], document: object, *, name: str) -> Model:
+    """Validate a parsed document against a model.
+
+    Raises:
+        ConfigError: names every field that is wrong.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in item['loc']) or 'document'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise ConfigError(f"`{name}`: " + "; ".join(problems), problems=problems) from error

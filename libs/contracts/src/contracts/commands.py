@@ -1,0 +1,106 @@
+"""What people and schedules may ask for.
+
+Commands are untrusted input: unknown fields are refused, targets are names that configuration
+knows, never hosts, paths or SQL. A command may be sent bare (its data as JSON, without an
+envelope), so that any Kafka client can trigger work in one line.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from contracts.types import FilePath, Identifier, Message, Name, ShortText, UtcDatetime
+
+
+class OverlapPolicy(StrEnum):
+    """What to do when the target already has a queued or running run."""
+
+    SKIP = "skip"
+    """Drop the new command; the run in progress answers it."""
+
+    QUEUE = "queue"
+    """Run after the present one."""
+
+    REPLACE = "replace"
+    """Cancel the present run, then run."""
+
+
+class Command(Message):
+    """What every command carries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command_id: Identifier | None = None
+    """Makes the command idempotent; the message's own position stands in when it is left out."""
+
+    requester: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "anonymous"
+    reason: ShortText | None = None
+    dry_run: bool = False
+    overlap: OverlapPolicy = OverlapPolicy.SKIP
+    expires_at: UtcDatetime | None = None
+    """A command read after this time is recorded and not run."""
+
+
+class ScanRequested(Command):
+    """Look for changes at a source now."""
+
+    source: Name
+    mode: Literal["auto", "fast", "full"] = "auto"
+    """`fast` trusts directory times, `full` lists everything, `auto` lets the schedule decide."""
+
+    prefix: FilePath | None = None
+    """Only this subtree; deletions outside it are never concluded."""
+
+    release_held_deletions: bool = False
+    """Publish the deletions that the guard held back at the last complete scan."""
+
+
+class RefreshRequested(Command):
+    """Copy a table, or all, from production to UAT."""
+
+    table: Name
+    """A key of the refresh configuration, or `all`."""
+
+    mode: Literal["configured", "full_replace", "incremental", "smart_sync"] = "configured"
+    force: bool = False
+    """Skip the approval of a destructive plan; needs a role and is audited."""
+
+    row_limit: Annotated[int, Field(ge=1)] | None = None
+    """Refused unless the environment is marked as a test."""
+
+
+class WrdsSyncRequested(Command):
+    """Mirror a WRDS data set, or all."""
+
+    dataset: Name
+    """A key of the data set configuration, or `all`."""
+
+    mode: Literal["full", "incremental", "verify"] = "incremental"
+    start_year: Annotated[int, Field(ge=1900, le=2200)] | None = None
+
+
+class ReplayRequested(Command):
+    """Send dead letters back to the consumer that rejected them."""
+
+    topic: Name
+    """The dead-letter topic, e.g. `file.changed.ingestor.dead`."""
+
+    event_ids: Annotated[tuple[Identifier, ...], Field(max_length=1000)] = ()
+    """Only these; empty means all that match the category."""
+
+    category: Name | None = None
+
+
+class TransformRequested(Command):
+    """Recompute silver from bronze."""
+
+    entity_type: Name
+    entity_ids: Annotated[tuple[Identifier, ...], Field(max_length=1000)] = ()
+    """Only these; empty means every entity of the type."""
+
+
+class RunCancelRequested(Command):
+    """Stop a run at its next safe point."""
+
+    run_id: Identifier
