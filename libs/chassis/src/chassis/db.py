@@ -93,7 +93,7 @@ class Database:
                     "application_name": service,
                     "timezone": "UTC",
                     "lock_timeout": f"{settings.lock_timeout_seconds:.0f}s",
-                    # Part of the fencing design: a paused holder's transaction must end (see leases).
+                    # Part of the fencing design: a paused holder's transaction ends (see leases).
                     "idle_in_transaction_session_timeout": (
                         f"{settings.idle_timeout_seconds:.0f}s"
                     ),

@@ -21,7 +21,9 @@ OWNERS = ("chassis", "scanner", "ingestor", "transformer")
 _LOCK = 7_364_018_225  # any constant: all migrations of one database wait for each other
 
 Phase = Literal["pre", "post"]
-_Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+_Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
 
 
 class MigrationError(PermanentError):
@@ -86,7 +88,7 @@ async def migrate(
     """Apply what is missing and return it.
 
     Raises:
-        MigrationError: an applied file has changed, or a statement failed (nothing of that file stays).
+        MigrationError: an applied file has changed, or a statement failed; nothing of it stays.
         UnavailableError: the database does not answer.
     """
     try:

@@ -1,0 +1,227 @@
+"""Applies records of one topic: one batch, one transaction; errors decide what happens next
+(docs/architecture/delivery.md).
+
+Knows nothing of polling, pausing or assignments, so every path can be tested without a broker.
+"""
+
+import contextlib
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chassis import metrics
+from chassis.bus import positions
+from chassis.bus.codec import decode_event
+from chassis.bus.dead_letters import category_of, dead_letter_headers
+from chassis.bus.delivery import Batch, Delivery, Handler
+from chassis.bus.records import Record
+from chassis.clock import Clock
+from chassis.db import Database, Transaction
+from chassis.errors import MessageDecodeError, PermanentError, TransientError
+from chassis.logs import get_logger
+from chassis.retry import backoff_seconds
+from contracts.topics import Topic
+
+MAX_BUG_ATTEMPTS = 3
+"""An unexpected exception is tried so often before its culprit is looked for: it may have been a
+passing state."""
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rejected:
+    record: Record
+    error: BaseException
+
+
+class Applier:
+    """The delivery policy for one consumer and one topic."""
+
+    def __init__(
+        self,
+        topic: Topic,
+        handler: Handler,
+        *,
+        consumer: str,
+        database: Database,
+        clock: Clock,
+        sleep: Sleep,
+    ) -> None:
+        self.topic = topic
+        self.consumer = consumer
+        self._handler = handler
+        self._database = database
+        self._clock = clock
+        self._sleep = sleep
+
+    async def apply(self, records: Sequence[Record], *, attempt: int = 1) -> None:
+        """Apply records (of any partitions) in one transaction.
+
+        Raises whatever the handler raised, after nothing was written.
+        """
+        started = self._clock.monotonic()
+        deliveries, undecodable = self._decode(records)
+        await self._run(records, deliveries, undecodable, attempt=attempt)
+        metrics.EVENT_DURATION.labels(self.consumer).observe(self._clock.monotonic() - started)
+
+    async def drive(self, records: Sequence[Record], *, first_attempt: int = 1) -> None:
+        """Apply records of one partition, however long it takes, by the error policy.
+
+        Transient errors are waited out. A permanent error is narrowed down to its message, which
+        becomes a dead letter; so is a bug's, after a bounded number of attempts. Returns when every
+        record is applied or dead-lettered.
+
+        Raises:
+            StalePositionError: the partition belongs to another consumer now.
+        """
+        attempt = first_attempt
+        bugs = 0
+        while True:
+            try:
+                await self.apply(records, attempt=attempt)
+            except positions.StalePositionError:
+                raise
+            except TransientError as error:
+                self._count_retry("transient", error, attempt)
+                await self._sleep(backoff_seconds(attempt, retry_after=error.retry_after))
+            except PermanentError as error:
+                await self._isolate(records, error, attempt=attempt)
+                return
+            except Exception as error:  # noqa: BLE001 - the delivery loop is where bugs end
+                bugs += 1
+                self._count_retry("bug", error, attempt)
+                if bugs >= MAX_BUG_ATTEMPTS:
+                    await self._isolate(records, error, attempt=attempt)
+                    return
+                await self._sleep(backoff_seconds(attempt))
+            else:
+                return
+            attempt += 1
+
+    async def _isolate(self, records: Sequence[Record], error: Exception, *, attempt: int) -> None:
+        """Halve until the message that fails stands alone, and dead-letter it."""
+        if len(records) == 1:
+            await self._discard(records[0], error, attempts=attempt)
+            return
+        middle = len(records) // 2
+        for half in (records[:middle], records[middle:]):
+            await self.drive(half, first_attempt=attempt)
+
+    async def _discard(self, record: Record, error: Exception, *, attempts: int) -> None:
+        while True:
+            try:
+                await self._run([record], [], [_Rejected(record, error)], attempt=attempts)
+            except positions.StalePositionError:
+                raise
+            except TransientError as outage:
+                self._count_retry("transient", outage, attempts)
+                await self._sleep(backoff_seconds(attempts, retry_after=outage.retry_after))
+            else:
+                return
+
+    def _decode(self, records: Sequence[Record]) -> tuple[list[Delivery[Any]], list[_Rejected]]:
+        deliveries: list[Delivery[Any]] = []
+        undecodable: list[_Rejected] = []
+        for record in records:
+            try:
+                deliveries.append(Delivery(decode_event(self.topic, record), record))
+            except MessageDecodeError as error:
+                undecodable.append(_Rejected(record, error))
+        return deliveries, undecodable
+
+    async def _run(
+        self,
+        records: Sequence[Record],
+        deliveries: list[Delivery[Any]],
+        undecodable: list[_Rejected],
+        *,
+        attempt: int,
+    ) -> None:
+        rejected: list[_Rejected] = list(undecodable)
+        batch: Batch[Any] = Batch(
+            deliveries,
+            attempt=attempt,
+            settle=functools.partial(self._settle, records, rejected, lambda: batch, attempt),
+        )
+        if deliveries:
+            await self._handler(batch)
+        if not batch.settled:
+            async with batch.transaction():
+                pass
+        self._count(batch, rejected)
+
+    @contextlib.asynccontextmanager
+    async def _settle(
+        self,
+        records: Sequence[Record],
+        rejected: list[_Rejected],
+        batch: Callable[[], Batch[Any]],
+        attempt: int,
+    ) -> AsyncGenerator[Transaction]:
+        async with self._database.transaction() as transaction:
+            await positions.advance(
+                transaction.connection,
+                self.consumer,
+                self.topic.name,
+                records=by_partition(records),
+            )
+            yield transaction
+            rejected.extend(
+                _Rejected(delivery.record, error) for delivery, error in batch().rejected.values()
+            )
+            for item in rejected:
+                self._bury(transaction, item, attempt)
+
+    def _bury(self, transaction: Transaction, item: _Rejected, attempt: int) -> None:
+        transaction.publish_raw(
+            self.topic.dead_letters_of(self.consumer),
+            item.record.key or b"",
+            value=item.record.value or b"",
+            headers=dead_letter_headers(
+                item.record,
+                item.error,
+                consumer=self.consumer,
+                attempts=attempt,
+                failed_at=self._clock.now(),
+            ),
+        )
+
+    def _count(self, batch: Batch[Any], rejected: Sequence[_Rejected]) -> None:
+        now = self._clock.now()
+        age = metrics.EVENT_AGE.labels(self.consumer, self.topic.name)
+        accepted = batch.accepted
+        for delivery in accepted:
+            age.observe(max(0.0, (now - delivery.event.time).total_seconds()))
+        processed = metrics.EVENTS_PROCESSED
+        processed.labels(self.consumer, self.topic.name, "applied").inc(len(accepted))
+        processed.labels(self.consumer, self.topic.name, "dead-lettered").inc(len(rejected))
+        for item in rejected:
+            category = category_of(item.error)
+            metrics.DEAD_LETTERS.labels(self.consumer, self.topic.name, category.value).inc()
+            get_logger().error(
+                "message_dead_lettered",
+                topic=self.topic.name,
+                partition=item.record.partition,
+                offset=item.record.offset,
+                error=item.error,
+            )
+
+    def _count_retry(self, kind: str, error: BaseException, attempt: int) -> None:
+        metrics.BATCH_RETRIES.labels(self.consumer, kind).inc()
+        log = get_logger()
+        if kind == "bug":
+            log.error(
+                "batch_failed", topic=self.topic.name, attempt=attempt, error=error, exc_info=error
+            )
+        else:
+            log.warning("batch_retried", topic=self.topic.name, attempt=attempt, error=error)
+
+
+def by_partition(records: Sequence[Record]) -> dict[int, list[Record]]:
+    """Group records by partition, keeping their order."""
+    groups: dict[int, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.partition, []).append(record)
+    return groups

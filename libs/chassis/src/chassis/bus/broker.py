@@ -1,0 +1,199 @@
+"""The bus of one service: FastStream declares and polls, the chassis decides.
+
+`Bus.subscribe` is the only way to consume. Its preset avoids what the framework does by default:
+acknowledging first, redelivering without a pause, resolving parameters in threads, creating
+topics.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from faststream.security import BaseSecurity, SASLScram512
+
+from chassis.bus.applier import Applier
+from chassis.bus.delivery import Handler
+from chassis.bus.subscription import Subscription
+from chassis.clock import Clock, SystemClock
+from chassis.db import Database
+from chassis.errors import UnavailableError
+from chassis.logs import get_logger
+from chassis.retry import backoff_seconds
+from chassis.settings import KafkaSettings
+from contracts.topics import Topic
+
+STUCK_SECONDS = 180.0
+"""Messages waiting and nothing applied for so long, with no dependency down: leave and be
+restarted."""
+
+
+class Bus:
+    """Everything a service consumes."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        service: str,
+        database: Database,
+        clock: Clock | None = None,
+    ) -> None:
+        self.service = service
+        self.subscriptions: list[Subscription] = []
+        self._settings = settings
+        self._database = database
+        self._clock = clock or SystemClock()
+        self.is_running = False
+
+    def subscribe(self, topic: Topic, handler: Handler) -> None:
+        """Have `handler` applied to every batch of `topic`, under the delivery policy."""
+        applier = Applier(
+            topic,
+            handler,
+            consumer=self.service,
+            database=self._database,
+            clock=self._clock,
+            sleep=asyncio.sleep,
+        )
+        self.subscriptions.append(Subscription(applier, database=self._database, clock=self._clock))
+
+    async def run(self) -> None:
+        """Consume until cancelled; then finish the batch in hand and leave the group."""
+        if not self.subscriptions:
+            return
+        async with self._started() as broker, asyncio.TaskGroup() as group:
+            try:
+                for subscription, subscriber in zip(
+                    self.subscriptions, broker.subscribers, strict=True
+                ):
+                    consumer: Any = subscriber
+                    subscription.attach(consumer.consumer, group)
+                self.is_running = True
+                await self._watch()
+            finally:
+                self.is_running = False
+                await asyncio.gather(*(item.drain() for item in self.subscriptions))
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            for subscription in self.subscriptions:
+                if subscription.stuck_seconds > STUCK_SECONDS:
+                    raise UnavailableError(
+                        f"`{subscription.topic.name}`: {subscription.lag} messages wait and none "
+                        f"was applied for {STUCK_SECONDS:.0f} s; restarting the process"
+                    )
+
+    @contextlib.asynccontextmanager
+    async def _started(self) -> AsyncGenerator[KafkaBroker]:
+        attempt = 0
+        while True:
+            broker = self._build()
+            try:
+                await broker.start()
+                break
+            except KafkaError as error:
+                attempt += 1
+                get_logger().warning("kafka_unreachable", attempt=attempt, error=error)
+                await _stop(broker)
+                await asyncio.sleep(backoff_seconds(attempt))
+        try:
+            yield broker
+        finally:
+            await _stop(broker)
+
+    def _build(self) -> KafkaBroker:
+        settings = self._settings
+        broker = KafkaBroker(
+            settings.bootstrap_servers,
+            client_id=self.service,
+            security=build_security(settings),
+            allow_auto_create_topics=False,
+            apply_types=False,
+            logger=None,
+            graceful_timeout=None,
+        )
+        session_ms = int(settings.session_timeout_seconds * 1000)
+        for subscription in self.subscriptions:
+            subscriber = broker.subscriber(
+                subscription.topic.name,
+                batch=True,
+                max_records=settings.batch_max_records,
+                batch_timeout_ms=20,
+                fetch_max_wait_ms=100,
+                group_id=self.service,
+                auto_offset_reset="earliest",
+                ack_policy=AckPolicy.MANUAL,
+                partition_assignment_strategy=(StickyPartitionAssignor,),
+                session_timeout_ms=session_ms,
+                heartbeat_interval_ms=min(3000, session_ms // 3),
+                rebalance_timeout_ms=60_000,
+                max_poll_interval_ms=600_000,
+                listener=subscription,
+                parser=_parse,
+                decoder=_decode,
+            )
+            subscriber(subscription.receive)
+        return broker
+
+
+async def _parse(raw: Any) -> KafkaMessage:
+    """Pass the polled records through: they are decoded one by one, so that one cannot spoil the
+    rest.
+    """
+    return KafkaMessage(body=b"", raw_message=raw, consumer=FAKE_CONSUMER)
+
+
+async def _decode(message: KafkaMessage) -> Any:
+    return message.raw_message
+
+
+async def _stop(broker: KafkaBroker) -> None:
+    """Leave the group; bounded, because a client that lost its broker may wait for ever."""
+    try:
+        async with asyncio.timeout(10):
+            await broker.stop()
+    except (TimeoutError, KafkaError) as error:
+        get_logger().warning("kafka_left_in_a_hurry", error=error)
+
+
+def build_ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
+    """Return the TLS context that the settings ask for, or None for plain connections."""
+    if settings.security_protocol in ("SSL", "SASL_SSL"):
+        return ssl.create_default_context(cafile=settings.ca_file)
+    return None
+
+
+def build_security(settings: KafkaSettings) -> BaseSecurity | None:
+    """Return FastStream's form of the security settings."""
+    context = build_ssl_context(settings)
+    if settings.sasl_username and settings.sasl_password:
+        return SASLScram512(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            ssl_context=context,
+            use_ssl=context is not None,
+        )
+    return BaseSecurity(ssl_context=context, use_ssl=True) if context else None
+
+
+def client_security(settings: KafkaSettings) -> dict[str, Any]:
+    """Return aiokafka's form of the security settings."""
+    options: dict[str, Any] = {"security_protocol": settings.security_protocol}
+    context = build_ssl_context(settings)
+    if context is not None:
+        options["ssl_context"] = context
+    if settings.sasl_username and settings.sasl_password:
+        options |= {
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password.get_secret_value(),
+        }
+    return options

@@ -1,0 +1,443 @@
+"""One topic being consumed: assignments, stored positions, pausing, hand-over.
+
+FastStream polls and calls `receive`; what happens to the records is the `Applier`'s policy.
+Healthy partitions go on while a failing one is paused and retried in the background, so the poll
+loop (and with it the membership of the group) never waits for a dependency.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from chassis import metrics
+from chassis.bus import positions
+from chassis.bus.applier import Applier, by_partition
+from chassis.bus.records import Record
+from chassis.clock import Clock
+from chassis.db import Database
+from chassis.errors import TransientError
+from chassis.logs import get_logger
+from chassis.retry import backoff_seconds
+
+DRAIN_SECONDS = 20.0
+"""How long a rebalance waits for the batch in hand; below the group's rebalance timeout."""
+
+COMMIT_EVERY_SECONDS = 0.5
+"""Kafka's own offsets serve lag metrics only (stored positions win), so they may trail a
+little."""
+
+_KAFKA_DEADLINE = 20.0
+
+
+class Consumer(Protocol):
+    """The part of the Kafka client that a subscription uses; the meaning is aiokafka's."""
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Stop returning records of these partitions."""
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """Return records of these partitions again."""
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read on from an offset."""
+
+    def assignment(self) -> set[TopicPartition]:
+        """Return the partitions that this member has."""
+        ...
+
+    def highwater(self, partition: TopicPartition) -> int | None:
+        """Return the offset that the next message will get, as far as is known."""
+        ...
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        """Store offsets in Kafka."""
+
+    async def beginning_offsets(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Return the first offset of each log."""
+        ...
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset after the last record of each log."""
+        ...
+
+
+class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Consumes one topic for one consumer group."""
+
+    def __init__(self, applier: Applier, *, database: Database, clock: Clock) -> None:
+        self.topic = applier.topic
+        self._applier = applier
+        self._consumer_name = applier.consumer
+        self._database = database
+        self._clock = clock
+        self._consumer: Consumer | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._next: dict[int, int] = {}
+        """Next offset to apply, per partition that is assigned and loaded."""
+        self._anchors: dict[int, str] = {}
+        """Fingerprint that the first record after an assignment must have (it lies before the
+        position)."""
+        self._lanes: dict[int, asyncio.Task[None]] = {}
+        self._uncommitted: dict[TopicPartition, int] = {}
+        self._assigned = asyncio.Event()
+        self._wanted: set[int] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+        self._progress_at = clock.monotonic()
+        self.has_assignment = False
+        """Whether the group has answered at least once; an empty answer means standby."""
+
+    # --- life
+
+    def attach(self, consumer: Consumer, group: asyncio.TaskGroup) -> None:
+        """Take the consumer that FastStream made, and start the background work in `group`."""
+        self._consumer = consumer
+        self._group = group
+        # A clean context: a commit's cancelled timers would otherwise keep past batches alive.
+        group.create_task(self._commit_loop(), context=contextvars.Context())
+        group.create_task(self._load_loop())
+        self._request_load({tp.partition for tp in consumer.assignment()})
+
+    async def drain(self) -> None:
+        """Finish the batch in hand and give up what is waiting; for shutdown."""
+        self._stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._idle.wait()
+        await self._abandon_lanes(set(self._lanes))
+        await self._commit()
+
+    # --- records
+
+    async def receive(self, raw: Sequence[ConsumerRecord]) -> None:
+        """Apply what a poll returned; returns early for partitions that must wait."""
+        if self._stopping:
+            return
+        self._idle.clear()
+        try:
+            records = self._admit([to_record(item) for item in raw])
+            if records:
+                await self._apply(records)
+        finally:
+            self._idle.set()
+
+    def _admit(self, records: Sequence[Record]) -> list[Record]:
+        """Keep the records that are next; spot logs that are not the ones that were read
+        before.
+        """
+        admitted: list[Record] = []
+        for partition, group in by_partition(records).items():
+            if partition not in self._next or partition in self._lanes:
+                continue
+            admitted.extend(self._admit_partition(partition, group))
+        return admitted
+
+    def _admit_partition(self, partition: int, records: list[Record]) -> list[Record]:
+        position = self._next[partition]
+        first = records[0]
+        if first.offset < position - 1:
+            return self._doubt(partition)
+        anchor = self._anchors.pop(partition, None)
+        if first.offset == position - 1 and anchor not in (None, first.fingerprint):
+            return self._start_over(partition, "recreated")
+        if first.offset > position:
+            get_logger().error(
+                "records_missing",
+                topic=self.topic.name,
+                partition=partition,
+                expected=position,
+                found=first.offset,
+            )
+            metrics.POSITION_RESETS.labels(self._consumer_name, self.topic.name, "gap").inc()
+        self._suspects.discard(partition)
+        return [record for record in records if record.offset >= position]
+
+    def _doubt(self, partition: int) -> list[Record]:
+        """Tell a poll that was under way during a seek from a log that was rewound under us."""
+        if partition in self._suspects:
+            return self._start_over(partition, "rewound")
+        self._suspects.add(partition)
+        assert self._consumer is not None  # noqa: S101 - records arrive after attach()
+        self._consumer.seek(self._tp(partition), self._next[partition])
+        return []
+
+    async def _apply(self, records: list[Record]) -> None:
+        try:
+            await self._applier.apply(records)
+        except Exception as error:  # noqa: BLE001 - the delivery loop: the lanes sort errors
+            if isinstance(error, TransientError):
+                get_logger().warning("batch_deferred", topic=self.topic.name, error=error)
+            for partition, group in by_partition(records).items():
+                self._open_lane(partition, group)
+        else:
+            self._advance(records)
+
+    def _advance(self, records: Sequence[Record]) -> None:
+        for partition, group in by_partition(records).items():
+            offset = group[-1].offset + 1
+            self._next[partition] = offset
+            self._uncommitted[self._tp(partition)] = offset
+        self._progress_at = self._clock.monotonic()
+
+    # --- lanes: partitions that must wait
+
+    def _open_lane(self, partition: int, records: list[Record]) -> None:
+        assert self._group is not None  # noqa: S101 - records arrive after attach()
+        self._pause(partition)
+        self._lanes[partition] = self._group.create_task(self._lane(partition, records))
+
+    async def _lane(self, partition: int, records: list[Record]) -> None:
+        gauge = metrics.PARTITIONS_PAUSED.labels(self._consumer_name, self.topic.name)
+        gauge.inc()
+        try:
+            await self._applier.drive(records, first_attempt=2)
+        except positions.StalePositionError as error:
+            get_logger().warning(
+                "position_stale", topic=self.topic.name, partition=partition, error=error
+            )
+            self._next.pop(partition, None)
+            self._request_load({partition})
+        else:
+            self._advance(records)
+            self._resume(partition)
+        finally:
+            gauge.dec()
+            self._lanes.pop(partition, None)
+
+    async def _abandon_lanes(self, partitions: set[int]) -> None:
+        tasks = [self._lanes[partition] for partition in partitions if partition in self._lanes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- assignments
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Finish the batch in hand before the partitions go to another member."""
+        partitions = {tp.partition for tp in revoked}
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._idle.wait()
+        except TimeoutError:
+            get_logger().warning("rebalance_did_not_wait", topic=self.topic.name)
+        await self._abandon_lanes(partitions)
+        await self._commit()
+        for partition in partitions:
+            self._next.pop(partition, None)
+            self._anchors.pop(partition, None)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Hold the partitions back until their stored positions are loaded."""
+        metrics.REBALANCES.labels(self._consumer_name).inc()
+        self.has_assignment = True
+        if self._consumer is not None:
+            self._request_load({tp.partition for tp in assigned})
+
+    def _request_load(self, partitions: set[int]) -> None:
+        for partition in partitions:
+            self._pause(partition)
+        self._wanted |= partitions
+        self._assigned.set()
+
+    async def _load_loop(self) -> None:
+        attempt = 0
+        while True:
+            await self._assigned.wait()
+            self._assigned.clear()
+            wanted, self._wanted = self._wanted, set()
+            try:
+                await self._load(wanted)
+                attempt = 0
+            except (TransientError, KafkaError, TimeoutError) as error:
+                attempt += 1
+                get_logger().warning("positions_not_loaded", topic=self.topic.name, error=error)
+                await asyncio.sleep(backoff_seconds(attempt))
+                self._wanted |= wanted
+                self._assigned.set()
+
+    async def _load(self, partitions: set[int]) -> None:
+        tps = self._still_assigned(partitions)
+        if not tps:
+            return
+        assert self._consumer is not None  # noqa: S101 - loads are requested after attach()
+        async with asyncio.timeout(_KAFKA_DEADLINE):
+            begins = await self._consumer.beginning_offsets(tps)
+            ends = await self._consumer.end_offsets(tps)
+        async with self._database.connection() as connection:
+            stored = await positions.load(
+                connection,
+                self._consumer_name,
+                self.topic.name,
+                partitions=[tp.partition for tp in tps],
+            )
+            for tp in tps:
+                begin, end = begins[tp], ends[tp]
+                position = stored.get(tp.partition)
+                reason = misfit(position, begin, end)
+                if reason is not None:
+                    self._report_reset(tp.partition, reason)
+                if position is None or reason is not None:
+                    position = positions.Position(begin, None)
+                    await positions.reset(
+                        connection,
+                        self._consumer_name,
+                        self.topic.name,
+                        partition=tp.partition,
+                        next_offset=begin,
+                    )
+                self._place(tp, position, begin)
+
+    def _place(self, tp: TopicPartition, position: positions.Position, begin: int) -> None:
+        if tp not in self._still_assigned({tp.partition}):
+            return
+        assert self._consumer is not None  # noqa: S101 - see _load
+        self._next[tp.partition] = position.next_offset
+        start = position.next_offset
+        if position.anchor is not None and position.next_offset > begin:
+            # Read the last applied record again: it proves that this is the same log.
+            start = position.next_offset - 1
+            self._anchors[tp.partition] = position.anchor
+        self._consumer.seek(tp, start)
+        self._consumer.resume(tp)
+
+    def _start_over(self, partition: int, reason: str) -> list[Record]:
+        """Read a partition from its beginning, because the log is not the one that was read
+        before.
+        """
+        assert self._group is not None  # noqa: S101 - records arrive after attach()
+        self._report_reset(partition, reason)
+        self._next.pop(partition, None)
+        self._suspects.discard(partition)
+        self._pause(partition)
+        self._group.create_task(self._rewind(partition))
+        return []
+
+    async def _rewind(self, partition: int) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with self._database.connection() as connection:
+                    await positions.reset(
+                        connection,
+                        self._consumer_name,
+                        self.topic.name,
+                        partition=partition,
+                        next_offset=0,
+                    )
+            except TransientError as error:
+                attempt += 1
+                get_logger().warning("positions_not_loaded", topic=self.topic.name, error=error)
+                await asyncio.sleep(backoff_seconds(attempt))
+            else:
+                break
+        self._request_load({partition})
+
+    def _report_reset(self, partition: int, reason: str) -> None:
+        metrics.POSITION_RESETS.labels(self._consumer_name, self.topic.name, reason).inc()
+        get_logger().error(
+            "position_reset",
+            topic=self.topic.name,
+            partition=partition,
+            reason=reason,
+            next_step="records are read from the beginning of the log; effects are idempotent",
+        )
+
+    # --- Kafka's own offsets, lag, health
+
+    async def _commit_loop(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_SECONDS)
+            await self._commit()
+            self._measure()
+
+    async def _commit(self) -> None:
+        if self._consumer is None:
+            return
+        assigned = self._consumer.assignment()
+        offsets = {tp: offset for tp, offset in self._uncommitted.items() if tp in assigned}
+        self._uncommitted.clear()
+        if not offsets:
+            return
+        try:
+            async with asyncio.timeout(_KAFKA_DEADLINE):
+                await self._consumer.commit(offsets)
+        except (KafkaError, TimeoutError) as error:
+            # Harmless: the stored position is what counts; the next commit carries the offset.
+            get_logger().debug("offset_commit_failed", topic=self.topic.name, error=error)
+
+    def _measure(self) -> None:
+        for partition, offset in self._next.items():
+            labels = (self._consumer_name, self.topic.name, str(partition))
+            metrics.CONSUMER_OFFSET.labels(*labels).set(offset)
+            metrics.CONSUMER_LAG.labels(*labels).set(self._lag(partition))
+        if self.lag == 0 or self._lanes:
+            self._progress_at = self._clock.monotonic()
+
+    def _lag(self, partition: int) -> int:
+        high = self._consumer.highwater(self._tp(partition)) if self._consumer else None
+        return max(0, (high or 0) - self._next.get(partition, 0))
+
+    @property
+    def lag(self) -> int:
+        """Messages that are known and not yet applied."""
+        return sum(self._lag(partition) for partition in self._next)
+
+    @property
+    def stuck_seconds(self) -> float:
+        """How long messages have been waiting while nothing was applied and no dependency was
+        down.
+        """
+        return 0.0 if not self._idle.is_set() else self._clock.monotonic() - self._progress_at
+
+    # --- small things
+
+    def _tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self.topic.name, partition)
+
+    def _still_assigned(self, partitions: set[int]) -> list[TopicPartition]:
+        assigned = self._consumer.assignment() if self._consumer else set()
+        return sorted(tp for tp in map(self._tp, partitions) if tp in assigned)
+
+    def _pause(self, partition: int) -> None:
+        for tp in self._still_assigned({partition}):
+            assert self._consumer is not None  # noqa: S101 - it gave the assignment
+            self._consumer.pause(tp)
+
+    def _resume(self, partition: int) -> None:
+        for tp in self._still_assigned({partition}):
+            assert self._consumer is not None  # noqa: S101 - it gave the assignment
+            self._consumer.resume(tp)
+
+
+def misfit(position: positions.Position | None, begin: int, end: int) -> str | None:
+    """Return why a stored position cannot belong to a log from `begin` to `end`, or None."""
+    if position is None:
+        return None
+    if position.next_offset > end:
+        return "beyond-end"
+    if position.next_offset < begin:
+        return "expired-unread"
+    return None
+
+
+def to_record(raw: ConsumerRecord) -> Record:
+    """Take over what the client library returned."""
+    fields: Any = raw
+    return Record(
+        topic=fields.topic,
+        partition=fields.partition,
+        offset=fields.offset,
+        key=fields.key,
+        value=fields.value,
+        headers=tuple(fields.headers),
+        timestamp=datetime.fromtimestamp(fields.timestamp / 1000, UTC),
+    )

@@ -1,0 +1,135 @@
+"""Probes and metrics on one port: `/livez`, `/readyz`, `/startupz`, `/metrics`.
+
+Liveness asks only whether this process turns; a broker outage must not restart the fleet.
+Readiness asks its dependencies. Start-up asks for what must be true once: settings, migrations,
+topics.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from dataclasses import dataclass, field
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chassis import metrics
+from chassis.clock import Clock
+from chassis.errors import PenstockError, SettingsError
+from chassis.logs import get_logger
+
+LOOP_LIMIT_SECONDS = 30.0
+CHECK_DEADLINE_SECONDS = 3.0
+
+Check = Callable[[], Awaitable[None]]
+"""Returns if all is well; raises a `PenstockError` that says what is not."""
+
+
+@dataclass(slots=True)
+class Health:
+    """What the probes answer."""
+
+    clock: Clock
+    readiness: dict[str, Check] = field(default_factory=dict)
+    startup: dict[str, Check] = field(default_factory=dict)
+    beat_at: float = 0.0
+
+    async def watch_loop(self) -> None:
+        """Measure how late the event loop runs its timers; a blocked loop fails liveness."""
+        while True:
+            before = self.clock.monotonic()
+            self.beat_at = before
+            await asyncio.sleep(1)
+            metrics.LOOP_LAG.set(max(0.0, self.clock.monotonic() - before - 1))
+
+    async def problems(self, checks: dict[str, Check]) -> dict[str, str]:
+        """Run checks and return what is wrong, by name."""
+        results = await asyncio.gather(
+            *(self._check(name, check) for name, check in checks.items())
+        )
+        return {name: text for name, text in results if text}
+
+    @staticmethod
+    async def _check(name: str, check: Check) -> tuple[str, str | None]:
+        try:
+            async with asyncio.timeout(CHECK_DEADLINE_SECONDS):
+                await check()
+        except (PenstockError, TimeoutError, OSError) as error:
+            metrics.DEPENDENCY_UP.labels(name).set(0)
+            return name, str(error) or type(error).__name__
+        metrics.DEPENDENCY_UP.labels(name).set(1)
+        return name, None
+
+
+def build_health_app(health: Health) -> Starlette:
+    """Return the ASGI application with the four routes."""
+
+    async def livez(_: Request) -> Response:
+        late = health.clock.monotonic() - health.beat_at
+        return JSONResponse(
+            {"loop_seconds": round(late, 3)}, 200 if late < LOOP_LIMIT_SECONDS else 503
+        )
+
+    async def readyz(_: Request) -> Response:
+        problems = await health.problems(health.readiness)
+        return JSONResponse({"problems": problems}, 503 if problems else 200)
+
+    async def startupz(_: Request) -> Response:
+        problems = await health.problems(health.startup)
+        return JSONResponse({"problems": problems}, 503 if problems else 200)
+
+    async def metrics_page(_: Request) -> Response:
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(
+        routes=[
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Route("/startupz", startupz),
+            Route("/metrics", metrics_page),
+        ]
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals to the process host."""
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), reuse_port=False)
+    except OSError as error:
+        raise SettingsError(
+            f"`PENSTOCK_HTTP_PORT`={port} cannot be used: {error.strerror}; "
+            "choose another, or 0 for a free one"
+        ) from error
+
+
+@contextlib.asynccontextmanager
+async def serving(health: Health, *, host: str, port: int) -> AsyncGenerator[int]:
+    """Serve the probes; yields the port in use.
+
+    Raises:
+        SettingsError: the port is taken.
+    """
+    listener = _listen(host, port)
+    bound: int = listener.getsockname()[1]
+    config = uvicorn.Config(
+        build_health_app(health), log_config=None, access_log=False, lifespan="off"
+    )
+    server = _Server(config)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.serve(sockets=[listener]))
+        get_logger().info("probes_listening", port=bound)
+        try:
+            yield bound
+        finally:
+            server.should_exit = True

@@ -1,0 +1,223 @@
+"""The host of a service process: pool, probes, relay, consumers, workers, signals; everything ends
+with it.
+
+Use `serve` in `__main__` and `host` in `app`.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Protocol
+
+import asyncpg
+import uvloop
+
+from chassis import metrics, migrations
+from chassis.bus.broker import Bus
+from chassis.bus.relay import Relay
+from chassis.clock import SystemClock
+from chassis.db import Database
+from chassis.errors import PenstockError, UnavailableError
+from chassis.health import Health, serving
+from chassis.logs import configure_logging, get_logger, register_secrets
+from chassis.retry import retrying
+from chassis.runs.worker import Job, RunWorker
+from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings
+
+START_PATIENCE_SECONDS = 120.0
+"""How long a dependency may be away at start before the process gives up and is restarted."""
+
+_POOL_MEASURE_SECONDS = 5.0
+
+
+class HostSettings(Protocol):
+    """The parts that every service's settings have."""
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        """How to reach Kafka."""
+        ...
+
+    @property
+    def database(self) -> DatabaseSettings:
+        """How to reach PostgreSQL."""
+        ...
+
+    @property
+    def process(self) -> ProcessSettings:
+        """How the process presents itself."""
+        ...
+
+
+Background = Callable[[], Awaitable[None]]
+
+
+class Host:
+    """A service process under construction, then running."""
+
+    def __init__(self, service: str, settings: HostSettings, database: Database) -> None:
+        self.service = service
+        self.clock = SystemClock()
+        self.database = database
+        self.bus = Bus(settings.kafka, service=service, database=database, clock=self.clock)
+        self.health = Health(self.clock)
+        self._settings = settings
+        self._jobs: dict[str, Job] = {}
+        self._background: dict[str, Background] = {
+            "relay": Relay(database, settings.kafka).run,
+            "bus": self.bus.run,
+            "pool": self._measure_pool,
+        }
+        self.health.readiness["postgresql"] = self._check_database
+        self.health.readiness["kafka"] = self._check_assignment
+        self.health.startup["migrations"] = self._check_migrations
+
+    def work(self, jobs: dict[str, Job]) -> None:
+        """Execute runs of these kinds."""
+        self._jobs |= jobs
+
+    def background(self, name: str, run: Background) -> None:
+        """Run something for as long as the process lives."""
+        self._background[name] = run
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT, or until a part fails."""
+        if self._jobs:
+            worker = RunWorker(self.database, self._jobs, clock=self.clock)
+            self._background["runs"] = worker.run
+        process = self._settings.process
+        # What exists now lives as long as the process: keep it out of garbage collection's way.
+        gc.collect()
+        gc.freeze()
+        stop = _stop_on_signals()
+        async with serving(self.health, host=process.http_host, port=process.http_port):
+            get_logger().info("service_started", pid=os.getpid())
+            await self._supervise(stop)
+        get_logger().info("service_stopped")
+
+    async def _supervise(self, stop: asyncio.Event) -> None:
+        grace = self._settings.process.grace_seconds
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(_forever(run), name=name)
+                    for name, run in self._background.items()
+                ]
+                tasks.append(group.create_task(self.health.watch_loop(), name="loop"))
+                await stop.wait()
+                get_logger().info("service_stopping", grace_seconds=grace)
+                # Consumers and workers first: what they finish still needs the relay's wake-up.
+                for task in tasks:
+                    task.cancel()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(grace):
+                        await asyncio.gather(*tasks, return_exceptions=True)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    async def _measure_pool(self) -> None:
+        while True:
+            metrics.POOL_CONNECTIONS.labels("open").set(self.database.pool_size)
+            metrics.POOL_CONNECTIONS.labels("idle").set(self.database.pool_idle)
+            await asyncio.sleep(_POOL_MEASURE_SECONDS)
+
+    async def _check_database(self) -> None:
+        async with self.database.connection() as connection:
+            await connection.fetchval("select 1")
+
+    async def _check_assignment(self) -> None:
+        waiting = [item.topic.name for item in self.bus.subscriptions if not item.has_assignment]
+        if waiting:
+            raise UnavailableError(f"no answer from the group yet for: {', '.join(waiting)}")
+
+    async def _check_migrations(self) -> None:
+        async with self.database.connection() as connection:
+            missing = await migrations.pending(connection)
+        if missing:
+            names = ", ".join(f"{item.owner}/{item.version:04d}" for item in missing)
+            raise UnavailableError(f"migrations are missing: {names}; run `penstock migrate`")
+
+
+async def _forever(run: Background) -> None:
+    await run()
+    # A part with nothing to do may return; the process goes on.
+    await asyncio.Event().wait()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def host(service: str, settings: HostSettings) -> AsyncGenerator[Host]:
+    """Open what a service needs: the pool, with patience, on a migrated database.
+
+    Raises:
+        UnavailableError: PostgreSQL did not answer in time, or lacks migrations.
+    """
+    database: Database | None = None
+    async for attempt in retrying(total_seconds=START_PATIENCE_SECONDS):
+        with attempt:
+            database = database or await Database.open(settings.database, service)
+            await _wait_for_migrations(database)
+    if database is None:  # pragma: no cover - `retrying` ends with a result or an error
+        raise UnavailableError("PostgreSQL does not answer")
+    try:
+        metrics.BUILD_INFO.labels(service, "0").set(1)
+        yield Host(service, settings, database)
+    finally:
+        await database.close()
+
+
+async def _wait_for_migrations(database: Database) -> None:
+    async with database.connection() as connection:
+        missing = await migrations.pending(connection)
+    if missing:
+        raise UnavailableError(
+            f"the database lacks {len(missing)} migrations; run `penstock migrate` first"
+        )
+
+
+def serve(service: str, settings: HostSettings, run: Callable[[], Awaitable[None]]) -> int:
+    """Configure the process and run a service to its end; return the exit code."""
+    process = settings.process
+    configure_logging(
+        service, level=process.log_level, form=process.log_format, directory=process.log_directory
+    )
+    register_secrets(_secrets_of(settings))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_await(run))
+    except PenstockError as error:
+        get_logger().error("service_failed", error=error)
+        return 1
+    except (OSError, asyncpg.PostgresError) as error:
+        get_logger().exception("service_failed", error=error)
+        return 1
+    return 0
+
+
+async def _await(run: Callable[[], Awaitable[None]]) -> None:
+    await run()
+
+
+def _secrets_of(settings: HostSettings) -> list[str]:
+    found = [settings.database.url.get_secret_value()]
+    if settings.kafka.sasl_password:
+        found.append(settings.kafka.sasl_password.get_secret_value())
+    return found
+
+
+def exit_on_bad_settings(error: PenstockError) -> int:
+    """Print why a process cannot start, one problem a line; return the exit code."""
+    for problem in error.facts.get("problems", [error.message]):
+        sys.stderr.write(f"{problem}\n")
+    return 1
