@@ -1,0 +1,288 @@
+"""The one process that owns a stack: it starts the servers, watches them, and dies with them.
+
+Run as `python -m penstock.stack.supervisor STATE_DIR CACHE_DIR`. It reads what is wanted from the
+state folder (again at SIGHUP), reports what is, and stops everything at SIGTERM or when its
+standard input closes before the line `stay` came: a parent that is killed takes its stack with it.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from penstock.stack.diagnosis import explain_exit, read_since
+from penstock.stack.errors import PartDiedError, StackError
+from penstock.stack.java import JarCache
+from penstock.stack.model import (
+    PartName,
+    PartState,
+    PartStatus,
+    ProcessIdentity,
+    StackState,
+    Wanted,
+)
+from penstock.stack.parts import PARTS
+from penstock.stack.parts.part import Launch, PartContext
+from penstock.stack.processes import (
+    adopt_orphans,
+    collect,
+    end_orphans,
+    identify,
+    is_alive,
+    orphans,
+    spawn,
+    stop,
+    zombies,
+)
+from penstock.stack.provision import provision
+from penstock.stack.statedir import StateDir, explain_os_error
+
+_GRACE_SECONDS = 20.0
+_SWEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Child:
+    launch: Launch
+    process: asyncio.subprocess.Process
+    log_offset: int
+
+
+class Supervisor:
+    """Carries out what is wanted, one generation after the other."""
+
+    def __init__(self, state: StateDir, jars: JarCache) -> None:
+        self._state = state
+        self._jars = jars
+        self._children: dict[PartName, _Child] = {}
+        self._report = StackState(supervisor=_own_identity())
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._fast = False
+
+    async def run(self) -> None:
+        """Supervise until asked to stop, then stop everything."""
+        self._listen_to_signals()
+        self._kill_leftovers()
+        self._state.write_state(self._report)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                background = (
+                    tasks.create_task(self._carry_out_what_is_wanted(tasks)),
+                    tasks.create_task(self._listen_to_parent()),
+                    tasks.create_task(self._sweep()),
+                )
+                await self._stop.wait()
+                for task in background:
+                    task.cancel()
+                await self._stop_children()
+        finally:
+            await self._stop_children()
+            end_orphans(orphans(()))
+
+    # --- what others tell us -----------------------------------------------------------------
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._wake.set)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    async def _listen_to_parent(self) -> None:
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
+        if await reader.readline() != b"stay\n":
+            self._stop.set()
+
+    # --- carrying out ------------------------------------------------------------------------
+    async def _carry_out_what_is_wanted(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            self._wake.clear()
+            wanted = self._state.read_wanted()
+            if wanted is not None and wanted.generation > self._report.generation:
+                await self._carry_out(wanted, tasks)
+            await self._wake.wait()
+
+    async def _carry_out(self, wanted: Wanted, tasks: asyncio.TaskGroup) -> None:
+        self._fast = wanted.fast
+        context = PartContext(
+            state=self._state, jars=self._jars, fast=wanted.fast, ports=wanted.ports
+        )
+        async with asyncio.TaskGroup() as starts:
+            for part in sorted(wanted.parts):
+                present = self._report.parts.get(part)
+                if present is not None and present.status.is_usable:
+                    continue
+                if part in wanted.given:
+                    env = wanted.given[part]
+                    address = next(iter(env.values()))
+                    self._set(
+                        part, PartState(status=PartStatus.GIVEN, address=address, env=dict(env))
+                    )
+                else:
+                    starts.create_task(self._start(part, context, tasks))
+        self._report = self._report.model_copy(update={"generation": wanted.generation})
+        self._state.write_state(self._report)
+
+    async def _start(self, part: PartName, context: PartContext, tasks: asyncio.TaskGroup) -> None:
+        try:
+            await self._start_or_raise(part, context, tasks)
+        except StackError as error:
+            await self._give_up(part, str(error))
+        except OSError as error:
+            traceback.print_exc()
+            await self._give_up(part, str(explain_os_error(error, self._state.root)))
+        except Exception as error:  # noqa: BLE001 - one part's bug must not take the others down
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}"
+            log = self._state.log("supervisor")
+            await self._give_up(part, f"{part.value} could not be started ({reason}); see {log}.")
+
+    async def _start_or_raise(
+        self, part: PartName, context: PartContext, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._state.rotate_log(part.value)
+        self._set(part, PartState(status=PartStatus.PREPARING))
+        launch = await PARTS[part].prepare(context)
+        if launch.program is not None:
+            await self._launch(part, launch)
+            await provision(part, launch.env)
+        self._set(part, self._describe(part, launch, PartStatus.READY))
+        if part in self._children:
+            tasks.create_task(self._watch(part, self._children[part]))
+
+    async def _launch(self, part: PartName, launch: Launch) -> None:
+        assert launch.program is not None  # noqa: S101 - for the type checker
+        log = self._state.log(part.value)
+        offset = log.stat().st_size if log.exists() else 0
+        process = await spawn(launch.program, log)
+        child = _Child(launch=launch, process=process, log_offset=offset)
+        self._children[part] = child
+        self._set(part, self._describe(part, launch, PartStatus.STARTING))
+        try:
+            async with asyncio.TaskGroup() as race:
+                death = race.create_task(self._raise_when_it_ends(part, child))
+                await PARTS[part].until_ready(launch)
+                death.cancel()
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    async def _raise_when_it_ends(self, part: PartName, child: _Child) -> None:
+        await child.process.wait()
+        raise PartDiedError(self._explain_exit(part, child))
+
+    async def _give_up(self, part: PartName, message: str) -> None:
+        child = self._children.pop(part, None)
+        if child is not None:
+            await self._end(child)
+        self._set(part, PartState(status=PartStatus.FAILED, message=message))
+
+    # --- watching ----------------------------------------------------------------------------
+    async def _watch(self, part: PartName, child: _Child) -> None:
+        await child.process.wait()
+        if self._stop.is_set():
+            return
+        del self._children[part]
+        self._end_orphans_of(child)
+        message = self._explain_exit(part, child)
+        self._set(
+            part,
+            PartState(status=PartStatus.DEAD, address=child.launch.address, message=message),
+        )
+
+    async def _sweep(self) -> None:
+        """Collect detached helpers that have ended, so that they do not stay as zombies."""
+        seen: frozenset[psutil.Process] = frozenset()
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            ended = zombies(self._orphans())
+            # What asyncio itself waits for is gone by the second look.
+            collect(ended & seen)
+            seen = ended
+
+    def _explain_exit(self, part: PartName, child: _Child) -> str:
+        log = self._state.log(part.value)
+        return explain_exit(
+            part,
+            child.process.returncode or 0,
+            read_since(log, child.log_offset),
+            log=log,
+            address=child.launch.address,
+        )
+
+    # --- stopping ----------------------------------------------------------------------------
+    async def _stop_children(self) -> None:
+        async with asyncio.TaskGroup() as stops:
+            for part in list(self._children):
+                stops.create_task(self._stop_child(part))
+
+    async def _stop_child(self, part: PartName) -> None:
+        child = self._children.pop(part)
+        await self._end(child)
+        self._set(part, PartState(status=PartStatus.STOPPED, address=child.launch.address))
+
+    async def _end(self, child: _Child) -> None:
+        assert child.launch.program is not None  # noqa: S101 - for the type checker
+        # A stack for tests is thrown away: nothing is worth waiting for.
+        grace = 0.0 if self._fast else _GRACE_SECONDS
+        await stop(child.process, child.launch.program.death_signal, grace_seconds=grace)
+        self._end_orphans_of(child)
+
+    def _end_orphans_of(self, child: _Child) -> None:
+        assert child.launch.program is not None  # noqa: S101 - for the type checker
+        program = Path(child.launch.program.arguments[0])
+        end_orphans(self._orphans(), of_program=program)
+
+    def _orphans(self) -> list[psutil.Process]:
+        return orphans(child.process.pid for child in self._children.values())
+
+    def _kill_leftovers(self) -> None:
+        """End what a supervisor left behind that was killed where the kernel could not help."""
+        previous = self._state.read_state()
+        for part in previous.parts.values() if previous else ():
+            if part.process is not None and is_alive(part.process):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(part.process.pid, signal.SIGKILL)
+
+    # --- reporting ---------------------------------------------------------------------------
+    def _describe(self, part: PartName, launch: Launch, status: PartStatus) -> PartState:
+        child = self._children.get(part)
+        return PartState(
+            status=status,
+            address=launch.address,
+            process=identify(child.process.pid) if child else None,
+            env=dict(launch.env),
+        )
+
+    def _set(self, part: PartName, state: PartState) -> None:
+        parts = self._report.parts | {part: state}
+        self._report = self._report.model_copy(update={"parts": parts})
+        self._state.write_state(self._report)
+
+
+def _own_identity() -> ProcessIdentity:
+    identity = identify(os.getpid())
+    assert identity is not None  # noqa: S101 - we exist
+    return identity
+
+
+def main() -> None:
+    """Supervise the stack of the given state folder."""
+    state = StateDir(Path(sys.argv[1]))
+    jars = JarCache(Path(sys.argv[2]))
+    with state.supervising() as is_free:
+        if not is_free:
+            sys.exit("another supervisor owns this folder")
+        adopt_orphans()
+        asyncio.run(Supervisor(state, jars).run())
+
+
+if __name__ == "__main__":
+    main()
