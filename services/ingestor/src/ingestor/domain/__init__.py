@@ -1,0 +1,1 @@
+"""What bronze means, without any input or output."""

@@ -1,0 +1,145 @@
+"""Foreign XML to a small tree, with expat and without trust.
+
+expat is the fastest and strictest parser at hand: no external entity is ever fetched, and a
+document type declaration, without which no entity can be defined, is refused at its first
+character. What expat does not limit (depth, number of elements, size) is limited here.
+"""
+
+import pyexpat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ingestor.errors import (
+    DocumentTooLargeError,
+    OutdatedParserError,
+    UnparseableError,
+    UnsafeDocumentError,
+)
+
+OLDEST_SAFE_EXPAT = (2, 4, 1)
+"""The first version that stops entity amplification by itself."""
+
+_BUFFER_BYTES = 64 * 1024  # text arrives in few pieces
+
+
+@dataclass(frozen=True, slots=True)
+class XmlLimits:
+    """How much of a document is read before it is refused."""
+
+    max_bytes: int = 50 * 1024 * 1024
+    max_depth: int = 64
+    """The layout nests eight deep."""
+
+    max_nodes: int = 100_000
+    """Elements and attributes; the longest calls have a few thousand."""
+
+
+@dataclass(slots=True)
+class Element:
+    """One element by its local name: a namespace, or none, makes no difference."""
+
+    name: str
+    attributes: dict[str, str]
+    content: list["Element | str"] = field(default_factory=list)
+    """Text and elements in document order: a paragraph may hold both."""
+
+    @property
+    def elements(self) -> Iterator["Element"]:
+        """The child elements."""
+        return (item for item in self.content if isinstance(item, Element))
+
+    def descendants(self, name: str) -> Iterator["Element"]:
+        """Yield the outermost elements of that name below this one, in document order."""
+        for element in self.elements:
+            if element.name == name:
+                yield element
+            else:
+                yield from element.descendants(name)
+
+    @property
+    def text(self) -> str:
+        """All text below this element, in document order."""
+        return "".join(item if isinstance(item, str) else item.text for item in self.content)
+
+
+def check_expat(version: tuple[int, int, int] = pyexpat.version_info) -> None:
+    """Refuse to start on a machine whose expat is known to be unsafe.
+
+    Raises:
+        OutdatedParserError: it is older than `OLDEST_SAFE_EXPAT`.
+    """
+    if version < OLDEST_SAFE_EXPAT:
+        found, needed = (".".join(map(str, item)) for item in (version, OLDEST_SAFE_EXPAT))
+        raise OutdatedParserError(f"expat {found} is installed, {needed} or later is needed")
+
+
+def read_tree(data: bytes, limits: XmlLimits) -> Element:
+    """Parse a document.
+
+    Raises:
+        DocumentTooLargeError: it has more than `limits.max_bytes`.
+        UnsafeDocumentError: it declares a document type, or breaks another limit.
+        UnparseableError: it is not well-formed, or its encoding is unknown.
+    """
+    if len(data) > limits.max_bytes:
+        raise DocumentTooLargeError(
+            f"the document has {len(data)} bytes, the limit is {limits.max_bytes}"
+        )
+    builder = _Builder(limits)
+    try:
+        builder.parser.Parse(data, True)
+    except pyexpat.ExpatError as error:
+        raise UnparseableError(f"the document is not well-formed XML: {error}") from error
+    except (LookupError, ValueError) as error:
+        # Unknown encodings, and multi-byte ones other than UTF-8 and UTF-16.
+        raise UnparseableError(f"the document's encoding cannot be read: {error}") from error
+    return builder.root
+
+
+class _Builder:
+    """Puts the tree together from expat's callbacks."""
+
+    def __init__(self, limits: XmlLimits) -> None:
+        self._limits = limits
+        self._document = Element("", {})
+        self._open = [self._document]
+        self._nodes = 0
+        self.parser = parser = pyexpat.ParserCreate(namespace_separator=" ")
+        parser.buffer_size = _BUFFER_BYTES
+        parser.buffer_text = True
+        parser.SetParamEntityParsing(pyexpat.XML_PARAM_ENTITY_PARSING_NEVER)
+        parser.StartDoctypeDeclHandler = self._refuse_doctype
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+
+    @property
+    def root(self) -> Element:
+        return next(self._document.elements)
+
+    def _refuse_doctype(self, *_: object) -> None:
+        raise UnsafeDocumentError("the document declares a document type (DOCTYPE)")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._nodes += 1 + len(attributes)
+        if self._nodes > self._limits.max_nodes:
+            raise UnsafeDocumentError(
+                f"the document has more than {self._limits.max_nodes} elements and attributes"
+            )
+        if len(self._open) > self._limits.max_depth:
+            raise UnsafeDocumentError(
+                f"the document nests deeper than {self._limits.max_depth} elements"
+            )
+        element = Element(_local(name), {_local(key): value for key, value in attributes.items()})
+        self._open[-1].content.append(element)
+        self._open.append(element)
+
+    def _end(self, _: str) -> None:
+        self._open.pop()
+
+    def _text(self, text: str) -> None:
+        self._open[-1].content.append(text)
+
+
+def _local(name: str) -> str:
+    return name.rpartition(" ")[2]

@@ -1,0 +1,45 @@
+"""Why a file does not become a bronze version.
+
+PermanentError ├── UnparseableError       the bytes are not a document of the expected kind │   └──
+UnsafeDocumentError    they try to exhaust or to reach beyond the parser ├── DocumentTooLargeError
+more bytes than the source allows ├── UnknownSourceError     no configured source has that name ├──
+UnreadableFileError    the share gave the file up to nobody, however often it was asked └──
+OutdatedParserError    this machine's expat cannot be trusted with foreign documents
+"""
+
+from chassis.errors import PermanentError
+from contracts.errors import ErrorCategory
+
+
+class UnparseableError(PermanentError):
+    """The file is not a readable document of its kind."""
+
+    default_category = ErrorCategory.CONTENT_PARSE
+
+
+class UnsafeDocumentError(UnparseableError):
+    """The document uses what no transcript needs and attackers do."""
+
+
+class DocumentTooLargeError(PermanentError):
+    """The document is over the size limit."""
+
+    default_category = ErrorCategory.MESSAGE_TOO_LARGE
+
+
+class UnknownSourceError(PermanentError):
+    """No configured source has this name, or it has no `ingest` section."""
+
+    default_category = ErrorCategory.CONFIG_VALIDATION
+
+
+class UnreadableFileError(PermanentError):
+    """The file could not be read in the allowed number of attempts."""
+
+    default_category = ErrorCategory.NAS_DOWNLOAD
+
+
+class OutdatedParserError(PermanentError):
+    """The XML parser of this machine is too old to be safe."""
+
+    default_category = ErrorCategory.ENVIRONMENT_VALIDATION
