@@ -13,7 +13,6 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
-import asyncpg
 import uvloop
 
 from chassis import metrics, migrations
@@ -101,23 +100,19 @@ class Host:
 
     async def _supervise(self, stop: asyncio.Event) -> None:
         grace = self._settings.process.grace_seconds
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(_forever(run), name=name)
-                    for name, run in self._background.items()
-                ]
-                tasks.append(group.create_task(self.health.watch_loop(), name="loop"))
-                await stop.wait()
-                get_logger().info("service_stopping", grace_seconds=grace)
-                # Consumers and workers first: what they finish still needs the relay's wake-up.
-                for task in tasks:
-                    task.cancel()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(grace):
-                        await asyncio.gather(*tasks, return_exceptions=True)
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(_forever(run), name=name)
+                for name, run in self._background.items()
+            ]
+            tasks.append(group.create_task(self.health.watch_loop(), name="loop"))
+            await stop.wait()
+            get_logger().info("service_stopping", grace_seconds=grace)
+            for task in tasks:
+                task.cancel()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _measure_pool(self) -> None:
         while True:
@@ -196,13 +191,19 @@ def serve(service: str, settings: HostSettings, run: Callable[[], Awaitable[None
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_await(run))
-    except PenstockError as error:
-        get_logger().error("service_failed", error=error)
-        return 1
-    except (OSError, asyncpg.PostgresError) as error:
-        get_logger().exception("service_failed", error=error)
+    except Exception as error:  # noqa: BLE001 - the supervisor logs whatever ends the process
+        cause = _first_cause(error)
+        expected = isinstance(cause, PenstockError)
+        get_logger().critical("service_failed", error=cause, exc_info=None if expected else cause)
         return 1
     return 0
+
+
+def _first_cause(error: Exception) -> Exception:
+    """Return the exception that ended the process, out of the groups that carried it here."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _await(run: Callable[[], Awaitable[None]]) -> None:

@@ -85,6 +85,8 @@ class Bus:
         while True:
             await asyncio.sleep(1)
             for subscription in self.subscriptions:
+                if subscription.failure is not None:
+                    raise subscription.failure
                 if subscription.stuck_seconds > STUCK_SECONDS:
                     raise UnavailableError(
                         f"`{subscription.topic.name}`: {subscription.lag} messages wait and none "

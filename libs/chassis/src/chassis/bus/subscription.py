@@ -85,6 +85,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._anchors: dict[int, str] = {}
         """Fingerprint that the first record after an assignment must have (it lies before the
         position)."""
+        self._suspects: set[int] = set()
+        """Partitions that returned records from before the position once since the last seek."""
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._uncommitted: dict[TopicPartition, int] = {}
         self._assigned = asyncio.Event()
@@ -93,6 +95,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._idle.set()
         self._stopping = False
         self._progress_at = clock.monotonic()
+        self.failure: Exception | None = None
+        """A bug in the delivery itself; the process must not go on."""
         self.has_assignment = False
         """Whether the group has answered at least once; an empty answer means standby."""
 
@@ -127,6 +131,9 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             records = self._admit([to_record(item) for item in raw])
             if records:
                 await self._apply(records)
+        except Exception as error:  # noqa: BLE001 - the framework would swallow it and poll on
+            self.failure = error
+            self._stopping = True
         finally:
             self._idle.set()
 

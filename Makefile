@@ -1,0 +1,58 @@
+# One verb a target; the same commands locally and in CI.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := $(UV) run --no-sync
+PYTEST := $(RUN) pytest
+export UV_PROJECT_ENVIRONMENT ?= .venv
+
+##@ Use
+demo: install ## Run the whole hub on real parts and sample data (ARGS=--exit ends it by itself)
+	$(RUN) penstock demo $(ARGS)
+up: install ## Start the local stack: Kafka, PostgreSQL, S3, Samba
+	$(RUN) penstock up $(ARGS)
+down: ## Stop the local stack
+	$(RUN) penstock down
+
+##@ Check
+check: install-python ## Format, lint, types, architecture, lock, generated documents (under a minute)
+	$(UV) lock --check
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) python scripts/docs.py --check
+test: install ## Unit, contract, integration and end-to-end tests
+	$(PYTEST) tests/unit tests/contract tests/integration tests/e2e $(ARGS)
+unit: install-python ## No servers, seconds
+	$(PYTEST) tests/unit $(ARGS)
+integration: install ## One service or adapter with real servers
+	$(PYTEST) tests/contract tests/integration $(ARGS)
+e2e: install ## The real service processes
+	$(PYTEST) tests/e2e $(ARGS)
+chaos: install ## Kills, cuts, restarts; invariants checked afterwards (longer: ARGS="--chaos-kills 200")
+	$(PYTEST) tests/chaos $(ARGS)
+bench: install ## Ratios against a named baseline in the same run
+	$(RUN) python -m tests.benchmarks $(ARGS)
+
+##@ Build
+install: install-python ## Everything a new machine needs
+	scripts/install-system.sh
+install-python: $(UV) ## The Python environment only
+	$(UV) sync --quiet
+format: install-python ## Format and fix what can be fixed
+	$(RUN) ruff check --fix --quiet .
+	$(RUN) ruff format .
+docs: install-python ## Generate schemas, AsyncAPI, event and requirement lists
+	$(RUN) python scripts/docs.py
+clean: ## Remove state, caches and the environment
+	-$(RUN) penstock down
+	rm -rf .venv .tools .penstock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.tools/bin/uv:
+	scripts/install-uv.sh
+
+.PHONY: demo up down check test unit integration e2e chaos bench install install-python format docs clean help
