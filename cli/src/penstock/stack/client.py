@@ -20,6 +20,7 @@ from penstock.stack.errors import (
     PartTimeoutError,
     StackError,
 )
+from penstock.stack.given import foreign
 from penstock.stack.model import (
     ALL_PARTS,
     PartName,
@@ -145,7 +146,7 @@ class Stack:
 
     def _ask_for(self, parts: frozenset[PartName], *, joined: bool) -> Wanted:
         previous = self.state_dir.read_wanted() if joined else None
-        given = {part: dict(env) for part, env in self.settings.given.items() if part in parts}
+        given = foreign(self.settings.given, self.state_dir)
         if previous is None:
             wanted = Wanted(
                 generation=1,
@@ -237,6 +238,15 @@ class RunningStack:
     def is_joined(self) -> bool:
         """Whether somebody else started the stack."""
         return self.supervisor is None
+
+    @property
+    def has_real_share(self) -> bool:
+        """Whether the share is served over SMB, rather than being a plain folder."""
+        return self.env.get("PENSTOCK_SHARE_KIND") != "local"
+
+    def is_supervised(self) -> bool:
+        """Whether the supervisor still lives."""
+        return self.stack.state_dir.is_supervised()
 
     def part(self, name: PartName) -> PartState:
         """Return the present state of a part."""

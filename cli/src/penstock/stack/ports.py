@@ -43,6 +43,7 @@ def choose_port(state: StateDir, name: str, insisted: int | None) -> int:
                 f"Port {insisted} for {name} is taken by another program; "
                 f"stop that program, or choose another with --port {name}=NUMBER."
             )
+        state.remember_port(name, insisted)
         return insisted
     remembered = state.remembered_port(name)
     if remembered is not None and is_free(remembered):

@@ -12,15 +12,7 @@ from penstock.stack.model import PartName
 
 STATE_FOLDER = ".penstock"
 
-_GIVEN_BY = {
-    PartName.KAFKA: "KAFKA_BOOTSTRAP_SERVERS",
-    PartName.POSTGRES: "DATABASE_URL",
-    PartName.S3: "S3_ENDPOINT_URL",
-    PartName.SMB: "NAS_SERVER_IP",
-}
-"""The variable that, when set, says that a part exists already."""
-
-_PASSED_ON = {
+EXPORTS = {
     PartName.KAFKA: ("KAFKA_BOOTSTRAP_SERVERS",),
     PartName.POSTGRES: ("DATABASE_URL",),
     PartName.S3: (
@@ -41,6 +33,7 @@ _PASSED_ON = {
         "CLIENT_MACHINE_NAME",
     ),
 }
+"""What a client must know of each part. The first name, when set, says that the part exists."""
 
 PORT_NAMES = ("kafka", "kafka-controller", "postgres", "s3", "smb")
 
@@ -61,11 +54,15 @@ class StackSettings:
         """Return these settings for another state folder."""
         return replace(self, state_dir=state_dir.expanduser().absolute())
 
+    def on_ports(self, ports: Mapping[str, int]) -> "StackSettings":
+        """Return these settings with ports to insist on."""
+        return replace(self, ports=dict(ports))
+
 
 def read_settings(environ: Mapping[str, str] | None = None) -> StackSettings:
     """Read the settings of the stack from `environ`, by default the process's own."""
     source = os.environ if environ is None else environ  # noqa: TID251 - this is the settings module
-    state_dir = source.get("PENSTOCK_STATE_DIR") or STATE_FOLDER
+    state_dir = source.get("PENSTOCK_STATE_DIR") or _nearest_state_dir(Path.cwd())
     cache_dir = source.get("PENSTOCK_CACHE_DIR")
     return StackSettings(
         state_dir=Path(state_dir).expanduser().absolute(),
@@ -73,11 +70,19 @@ def read_settings(environ: Mapping[str, str] | None = None) -> StackSettings:
         if cache_dir
         else user_cache_path("penstock"),
         given={
-            part: {name: source[name] for name in _PASSED_ON[part] if name in source}
-            for part, marker in _GIVEN_BY.items()
-            if source.get(marker)
+            part: {name: source[name] for name in names if source.get(name)}
+            for part, names in EXPORTS.items()
+            if source.get(names[0])
         },
     )
+
+
+def _nearest_state_dir(folder: Path) -> Path:
+    """Return the state folder of the project one stands in, also from a folder below."""
+    for ancestor in (folder, *folder.parents):
+        if (ancestor / STATE_FOLDER).is_dir():
+            return ancestor / STATE_FOLDER
+    return folder / STATE_FOLDER
 
 
 def parse_port(what: str, value: str) -> int:

@@ -18,6 +18,7 @@ import psutil
 
 from penstock.stack.diagnosis import explain_exit, read_since
 from penstock.stack.errors import PartDiedError, StackError
+from penstock.stack.given import check_reachable
 from penstock.stack.java import JarCache
 from penstock.stack.model import (
     PartName,
@@ -120,20 +121,22 @@ class Supervisor:
                 present = self._report.parts.get(part)
                 if present is not None and present.status.is_usable:
                     continue
-                if part in wanted.given:
-                    env = wanted.given[part]
-                    address = next(iter(env.values()))
-                    self._set(
-                        part, PartState(status=PartStatus.GIVEN, address=address, env=dict(env))
-                    )
-                else:
-                    starts.create_task(self._start(part, context, tasks))
+                starts.create_task(self._start(part, context, tasks, wanted.given.get(part)))
         self._report = self._report.model_copy(update={"generation": wanted.generation})
         self._state.write_state(self._report)
 
-    async def _start(self, part: PartName, context: PartContext, tasks: asyncio.TaskGroup) -> None:
+    async def _start(
+        self,
+        part: PartName,
+        context: PartContext,
+        tasks: asyncio.TaskGroup,
+        given: dict[str, str] | None,
+    ) -> None:
         try:
-            await self._start_or_raise(part, context, tasks)
+            if given is not None:
+                await self._accept(part, given)
+            else:
+                await self._start_or_raise(part, context, tasks)
         except StackError as error:
             await self._give_up(part, str(error))
         except OSError as error:
@@ -144,6 +147,11 @@ class Supervisor:
             reason = f"{type(error).__name__}: {error}"
             log = self._state.log("supervisor")
             await self._give_up(part, f"{part.value} could not be started ({reason}); see {log}.")
+
+    async def _accept(self, part: PartName, env: dict[str, str]) -> None:
+        self._set(part, PartState(status=PartStatus.STARTING))
+        address = await asyncio.to_thread(check_reachable, part, env)
+        self._set(part, PartState(status=PartStatus.GIVEN, address=address, env=env))
 
     async def _start_or_raise(
         self, part: PartName, context: PartContext, tasks: asyncio.TaskGroup

@@ -104,7 +104,7 @@ async def _format(java: Path, class_path: str, properties: Path, log: Path) -> N
 
 def _log_levels() -> tuple[str, ...]:
     prefix = "-Dorg.slf4j.simpleLogger"
-    return (f"{prefix}.defaultLogLevel=warn", f"{prefix}.log.kafka.server=info")
+    return (f"{prefix}.defaultLogLevel=warn", f"{prefix}.log.kafka.server.BrokerServer=info")
 
 
 async def _has_coordinator(address: str) -> bool:

@@ -47,6 +47,8 @@ _CONFIGURATION = """\
   load printers = no
   printcap name = /dev/null
   disable spoolss = yes
+  # The helpers serve share lists and printers; they detach themselves and would outlive smbd.
+  rpc start on demand helpers = no
 [{share}]
   path = {share_path}
   valid users = {account}
