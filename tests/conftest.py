@@ -3,12 +3,22 @@
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.support import environment
 
 __all__ = ["environment"]
 
 pytest_plugins = ["tests.support.isolation", "tests.support.servers"]
+
+# Plain lines: the default development renderer draws a frame around every traceback.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+    ]
+)
 
 _LAYERS = frozenset({"unit", "contract", "integration", "e2e", "chaos"})
 

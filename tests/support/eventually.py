@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -15,10 +15,18 @@ class NeverHappenedError(AssertionError):
     """The predicate did not come true before the deadline."""
 
 
+@overload
+async def eventually(predicate: Callable[[], Awaitable[T]], timeout: float = 10.0) -> T: ...
+
+
+@overload
+async def eventually(predicate: Callable[[], T], timeout: float = 10.0) -> T: ...
+
+
 async def eventually(
-    predicate: Callable[[], T | Awaitable[T]],
+    predicate: Callable[[], Any],
     timeout: float = 10.0,  # noqa: ASYNC109 - a deadline for attempts, not for one await
-) -> T:
+) -> Any:
     """Return the first true result of `predicate`, which may be a coroutine function.
 
     An AssertionError of the predicate means "not yet"; the last one is shown at the deadline.

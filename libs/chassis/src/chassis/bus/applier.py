@@ -66,7 +66,13 @@ class Applier:
         await self._run(records, deliveries, undecodable, attempt=attempt)
         metrics.EVENT_DURATION.labels(self.consumer).observe(self._clock.monotonic() - started)
 
-    async def drive(self, records: Sequence[Record], *, first_attempt: int = 1) -> None:
+    async def drive(
+        self,
+        records: Sequence[Record],
+        *,
+        first_attempt: int = 1,
+        bug_attempts: int = MAX_BUG_ATTEMPTS,
+    ) -> None:
         """Apply records of one partition, however long it takes, by the error policy.
 
         Transient errors are waited out. A permanent error is narrowed down to its message, which
@@ -92,7 +98,7 @@ class Applier:
             except Exception as error:  # noqa: BLE001 - the delivery loop is where bugs end
                 bugs += 1
                 self._count_retry("bug", error, attempt)
-                if bugs >= MAX_BUG_ATTEMPTS:
+                if bugs >= bug_attempts:
                     await self._isolate(records, error, attempt=attempt)
                     return
                 await self._sleep(backoff_seconds(attempt))
@@ -107,7 +113,8 @@ class Applier:
             return
         middle = len(records) // 2
         for half in (records[:middle], records[middle:]):
-            await self.drive(half, first_attempt=attempt)
+            # A bug has had its second chances with the whole batch.
+            await self.drive(half, first_attempt=attempt, bug_attempts=1)
 
     async def _discard(self, record: Record, error: Exception, *, attempts: int) -> None:
         while True:

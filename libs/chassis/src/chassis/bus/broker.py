@@ -106,6 +106,10 @@ class Bus:
                 get_logger().warning("kafka_unreachable", attempt=attempt, error=error)
                 await _stop(broker)
                 await asyncio.sleep(backoff_seconds(attempt))
+            except BaseException:
+                # Cancelled half-way: the consumers that were started must not linger in the group.
+                await _stop(broker)
+                raise
         try:
             yield broker
         finally:
