@@ -1,4 +1,7 @@
-"""Why a run of tests cannot go on. Nothing is skipped in silence."""
+"""Why a run of tests cannot go on.
+
+Nothing is skipped in silence.
+"""
 
 
 class MissingServerError(Exception):

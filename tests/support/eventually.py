@@ -16,11 +16,17 @@ class NeverHappenedError(AssertionError):
 
 
 @overload
-async def eventually(predicate: Callable[[], Awaitable[T]], timeout: float = 10.0) -> T: ...
+async def eventually(
+    predicate: Callable[[], Awaitable[T]],
+    timeout: float = 10.0,  # noqa: ASYNC109 - as below
+) -> T: ...
 
 
 @overload
-async def eventually(predicate: Callable[[], T], timeout: float = 10.0) -> T: ...
+async def eventually(
+    predicate: Callable[[], T],
+    timeout: float = 10.0,  # noqa: ASYNC109 - as below
+) -> T: ...
 
 
 async def eventually(

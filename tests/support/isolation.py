@@ -70,7 +70,7 @@ async def _execute(url: str, statement: str) -> None:
 
 
 def _run_apart(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine in a thread: a session fixture has no event loop and must not disturb one."""
+    """Run a coroutine in a thread, where it disturbs no test's event loop."""
     failures: list[BaseException] = []
 
     def run() -> None:
