@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from chassis.bus.codec import encode_event
 from chassis.clock import Clock, SystemClock
+from chassis.errors import PermanentError
 from contracts.envelope import Event
+from contracts.errors import ErrorCategory
 from contracts.topics import Topic
 from contracts.types import Message
 
@@ -31,6 +33,7 @@ class _Pending:
     event: Event[Any] | None
     value: bytes
     headers: dict[str, str]
+    declared: Topic | None = None
 
 
 class Outbox:
@@ -59,14 +62,18 @@ class Outbox:
             traceparent=cause.traceparent if cause else None,
             data=data,
         )
-        self._pending.append(_Pending(topic.name, key.encode(), event, b"", {}))
+        self._pending.append(_Pending(topic.name, key.encode(), event, b"", {}, topic))
 
     def add_raw(self, topic: str, key: bytes, *, value: bytes, headers: dict[str, str]) -> None:
         """Queue a message as it is."""
         self._pending.append(_Pending(topic, key, None, value, headers))
 
     async def flush(self, connection: _Executor) -> None:
-        """Draw the sequences and write what is queued."""
+        """Draw the sequences and write what is queued.
+
+        Raises:
+            PermanentError: an event is larger than its topic allows; the transaction must fail.
+        """
         if not self._pending:
             return
         rows = await connection.fetch(
@@ -93,8 +100,15 @@ class Outbox:
 
 
 def _render(pending: _Pending, sequence: int) -> _Pending:
-    if pending.event is None:
+    if pending.event is None or pending.declared is None:
         return pending
     event = pending.event.model_copy(update={"sequence": sequence})
     value, headers = encode_event(event)
+    if len(value) > pending.declared.max_message_bytes:
+        # Refused here, in the cause's transaction; in the relay nobody could act on it any more.
+        raise PermanentError(
+            f"an event for `{pending.topic}` has {len(value)} bytes, the limit is "
+            f"{pending.declared.max_message_bytes}; large bodies travel by reference",
+            category=ErrorCategory.MESSAGE_TOO_LARGE,
+        )
     return _Pending(pending.topic, pending.key, None, value, headers)
