@@ -19,6 +19,7 @@ from penstock.stack.errors import (
     NotRunningError,
     PartTimeoutError,
     StackError,
+    SupervisorGoneError,
 )
 from penstock.stack.given import foreign
 from penstock.stack.model import (
@@ -40,6 +41,7 @@ _NEEDED_BYTES = 512 * 1024 * 1024
 _START_SECONDS = 900.0
 """Generous, because the first start downloads the servers."""
 _STOP_SECONDS = 40.0
+_POLL_SECONDS = 0.05
 
 
 def _free_bytes(folder: Path) -> int:
@@ -81,22 +83,10 @@ class Stack:
         state = self.state_dir
         state.create()
         with state.changing(timeout_seconds=_START_SECONDS):
-            joined = state.is_supervised()
-            if not joined:
-                self._check_disk()
-            wanted = self._ask_for(frozenset(parts), joined=joined)
-            supervisor = None if joined else self._spawn_supervisor()
-            try:
-                if joined:
-                    self._wake_supervisor()
-                self._wait(wanted, on_progress, supervisor=supervisor)
-            except BaseException:
-                if supervisor is not None:
-                    _end(supervisor)
-                raise
-            if supervisor is not None and not tied:
-                _release(supervisor)
-        return RunningStack(stack=self, supervisor=supervisor)
+            if state.is_supervised():
+                with contextlib.suppress(SupervisorGoneError):  # it was about to stop: start anew
+                    return self._join(frozenset(parts), on_progress)
+            return self._start(frozenset(parts), on_progress, tied=tied)
 
     def down(self) -> bool:
         """Stop the stack; returns whether there was one."""
@@ -121,9 +111,8 @@ class Stack:
         report = state.read_state() if state.root.exists() else None
         if report is None:
             return None
-        if state.is_supervised():
-            return report
-        return report.model_copy(update={"parts": _without_supervisor(report.parts)})
+        correct = _without_the_dead if state.is_supervised() else _without_supervisor
+        return report.model_copy(update={"parts": correct(report.parts)})
 
     def env(self) -> dict[str, str]:
         """Return the exports with which a client reaches the running parts."""
@@ -135,6 +124,30 @@ class Stack:
         return report.env
 
     # --- the steps of up ---------------------------------------------------------------------
+    def _join(self, parts: frozenset[PartName], on_progress: Progress) -> "RunningStack":
+        wanted = self._ask_for(parts, previous=self.state_dir.read_wanted())
+        report = self.state_dir.read_state()
+        if report is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(report.supervisor.pid, signal.SIGHUP)
+        self._wait(wanted, on_progress, self.state_dir.is_supervised)
+        return RunningStack(stack=self, supervisor=None)
+
+    def _start(
+        self, parts: frozenset[PartName], on_progress: Progress, *, tied: bool
+    ) -> "RunningStack":
+        self._check_disk()
+        wanted = self._ask_for(parts, previous=None)
+        supervisor = self._spawn_supervisor()
+        try:
+            self._wait(wanted, on_progress, lambda: supervisor.poll() is None, of=supervisor.pid)
+        except BaseException:
+            _end(supervisor)
+            raise
+        if not tied:
+            _release(supervisor)
+        return RunningStack(stack=self, supervisor=supervisor)
+
     def _check_disk(self) -> None:
         free = self.free_bytes(self.settings.state_dir)
         if free < _NEEDED_BYTES:
@@ -144,39 +157,26 @@ class Stack:
                 "or choose another folder with PENSTOCK_STATE_DIR."
             )
 
-    def _ask_for(self, parts: frozenset[PartName], *, joined: bool) -> Wanted:
-        previous = self.state_dir.read_wanted() if joined else None
+    def _ask_for(self, parts: frozenset[PartName], *, previous: Wanted | None) -> Wanted:
         given = foreign(self.settings.given, self.state_dir)
+        ports = dict(self.settings.ports)
         if previous is None:
-            wanted = Wanted(
-                generation=1,
-                parts=parts,
-                fast=self.fast,
-                ports=dict(self.settings.ports),
-                given=given,
-            )
+            wanted = Wanted(generation=1, parts=parts, fast=self.fast, ports=ports, given=given)
         else:
             wanted = previous.model_copy(
                 update={
                     "generation": previous.generation + 1,
                     "parts": previous.parts | parts,
-                    "ports": previous.ports | dict(self.settings.ports),
+                    "ports": previous.ports | ports,
                     "given": given | previous.given,
                 }
             )
         self.state_dir.write_wanted(wanted)
         return wanted
 
-    def _wake_supervisor(self) -> None:
-        report = self.state_dir.read_state()
-        if report is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(report.supervisor.pid, signal.SIGHUP)
-
     def _spawn_supervisor(self) -> "subprocess.Popen[bytes]":
         state = self.state_dir
         state.rotate_log("supervisor")
-        (state.root / "state.json").unlink(missing_ok=True)
         module = "penstock.stack.supervisor"
         with state.log("supervisor").open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own module
@@ -192,33 +192,38 @@ class Stack:
         self,
         wanted: Wanted,
         on_progress: Progress,
+        is_supervised: Callable[[], bool],
         *,
-        supervisor: "subprocess.Popen[bytes] | None",
+        of: int | None = None,
     ) -> None:
-        state = self.state_dir
+        """Wait until the supervisor, `of` that process number if given, has done its best."""
         deadline = time.monotonic() + _START_SECONDS
-        while True:
-            report = state.read_state()
-            if report is not None:
+        while time.monotonic() < deadline:
+            lives = is_supervised()
+            report = self.state_dir.read_state()
+            # An older report may still lie there when a new supervisor starts.
+            if report is not None and of in {None, report.supervisor.pid}:
                 on_progress(report)
                 if report.generation >= wanted.generation:
                     _raise_if_unusable(report, wanted)
                     return
-            if (supervisor is not None and supervisor.poll() is not None) or (
-                report is not None and not is_alive(report.supervisor)
-            ):
-                raise StackError(self._supervisor_died())
-            if time.monotonic() > deadline:
-                raise PartTimeoutError(
-                    f"The stack did not start within {_START_SECONDS:.0f} s; "
-                    f"look at {state.root / 'logs'}."
-                )
-            time.sleep(0.05)
+            if not lives:
+                raise self._supervisor_gone()
+            time.sleep(_POLL_SECONDS)
+        raise PartTimeoutError(
+            f"The stack did not start within {_START_SECONDS:.0f} s; "
+            f"look at {self.state_dir.root / 'logs'}."
+        )
 
-    def _supervisor_died(self) -> str:
+    def _supervisor_gone(self) -> StackError:
+        full = self.state_dir.explain_full_disk()
+        if full is not None:
+            return full
         log = self.state_dir.log("supervisor")
         last = read_since(log, 0).strip().rpartition("\n")[2]
-        return f"The supervisor of the stack died ({last or 'without a word'}); look at {log}."
+        return SupervisorGoneError(
+            f"The supervisor of the stack ended ({last or 'without a word'}); look at {log}."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +320,20 @@ def _without_supervisor(parts: Mapping[PartName, PartState]) -> dict[PartName, P
         name: part
         if part.status in {PartStatus.STOPPED, PartStatus.FAILED}
         else PartState(status=PartStatus.DEAD, address=part.address, message=message)
+        for name, part in parts.items()
+    }
+
+
+def _without_the_dead(parts: Mapping[PartName, PartState]) -> dict[PartName, PartState]:
+    """Correct a report that could not be told, which happens on a full disk."""
+    return {
+        name: PartState(
+            status=PartStatus.DEAD,
+            address=part.address,
+            message=f"{name.value} has ended; start it again with `penstock up`.",
+        )
+        if part.process is not None and not is_alive(part.process)
+        else part
         for name, part in parts.items()
     }
 

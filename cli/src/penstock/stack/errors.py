@@ -7,6 +7,7 @@ StackError
 ├── DownloadError         Maven could not fetch a server
 ├── PartDiedError         a server ended while it was starting, or later
 ├── PartTimeoutError      a server did not answer in time
+├── SupervisorGoneError   the supervisor ended while a client waited for it
 └── NotRunningError       a command needs a stack and there is none
 """
 
@@ -37,6 +38,10 @@ class PartDiedError(StackError):
 
 class PartTimeoutError(StackError):
     """A server of the stack did not answer in time."""
+
+
+class SupervisorGoneError(StackError):
+    """The supervisor of the stack ended while a client waited for it."""
 
 
 class NotRunningError(StackError):

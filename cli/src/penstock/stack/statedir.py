@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _FOLDER_MODE = 0o711
 """Others may pass (PostgreSQL runs as another account under root), not look."""
 _LOG_KEEP_BYTES = 16 * 1024 * 1024
+_FULL_BYTES = 4 * 1024 * 1024
+"""With less, a server that failed most likely failed because of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class StateDir:
         with contextlib.suppress(FileNotFoundError):
             if log.stat().st_size > _LOG_KEEP_BYTES:
                 log.replace(log.with_suffix(".log.1"))
+
+    def explain_full_disk(self) -> DiskFullError | None:
+        """Return the error to tell when hardly anything can be written here any more."""
+        free = shutil.disk_usage(self.root).free
+        return _disk_full(self.root) if free < _FULL_BYTES else None
 
     # --- documents ---------------------------------------------------------------------------
     def read_state(self) -> StackState | None:
@@ -173,13 +181,17 @@ def _read(path: Path, model: type[_Model]) -> _Model | None:
         ) from error
 
 
+def _disk_full(folder: Path) -> DiskFullError:
+    return DiskFullError(
+        f"The disk of {folder} is full; free some space, "
+        "or choose another folder with PENSTOCK_STATE_DIR."
+    )
+
+
 def explain_os_error(error: OSError, folder: Path) -> StackError:
     """Return the sentence for a file system error below `folder`."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return DiskFullError(
-            f"The disk of {folder} is full; free some space, "
-            "or choose another folder with PENSTOCK_STATE_DIR."
-        )
+        return _disk_full(folder)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return StackError(
             f"{folder} cannot be written ({error.strerror}); "

@@ -24,8 +24,6 @@ from penstock.stack.model import (
     PartName,
     PartState,
     PartStatus,
-    ProcessIdentity,
-    StackState,
     Wanted,
 )
 from penstock.stack.parts import PARTS
@@ -42,6 +40,7 @@ from penstock.stack.processes import (
     zombies,
 )
 from penstock.stack.provision import provision
+from penstock.stack.report import Report
 from penstock.stack.statedir import StateDir, explain_os_error
 
 _GRACE_SECONDS = 20.0
@@ -62,7 +61,7 @@ class Supervisor:
         self._state = state
         self._jars = jars
         self._children: dict[PartName, _Child] = {}
-        self._report = StackState(supervisor=_own_identity())
+        self._report = Report(state)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._fast = False
@@ -71,7 +70,7 @@ class Supervisor:
         """Supervise until asked to stop, then stop everything."""
         self._listen_to_signals()
         self._kill_leftovers()
-        self._state.write_state(self._report)
+        self._report.flush()
         try:
             async with asyncio.TaskGroup() as tasks:
                 background = (
@@ -107,7 +106,7 @@ class Supervisor:
         while True:
             self._wake.clear()
             wanted = self._state.read_wanted()
-            if wanted is not None and wanted.generation > self._report.generation:
+            if wanted is not None and wanted.generation > self._report.state.generation:
                 await self._carry_out(wanted, tasks)
             await self._wake.wait()
 
@@ -118,12 +117,11 @@ class Supervisor:
         )
         async with asyncio.TaskGroup() as starts:
             for part in sorted(wanted.parts):
-                present = self._report.parts.get(part)
+                present = self._report.state.parts.get(part)
                 if present is not None and present.status.is_usable:
                     continue
                 starts.create_task(self._start(part, context, tasks, wanted.given.get(part)))
-        self._report = self._report.model_copy(update={"generation": wanted.generation})
-        self._state.write_state(self._report)
+        self._report.finish(wanted.generation)
 
     async def _start(
         self,
@@ -149,20 +147,20 @@ class Supervisor:
             await self._give_up(part, f"{part.value} could not be started ({reason}); see {log}.")
 
     async def _accept(self, part: PartName, env: dict[str, str]) -> None:
-        self._set(part, PartState(status=PartStatus.STARTING))
+        self._report.set(part, PartState(status=PartStatus.STARTING))
         address = await asyncio.to_thread(check_reachable, part, env)
-        self._set(part, PartState(status=PartStatus.GIVEN, address=address, env=env))
+        self._report.set(part, PartState(status=PartStatus.GIVEN, address=address, env=env))
 
     async def _start_or_raise(
         self, part: PartName, context: PartContext, tasks: asyncio.TaskGroup
     ) -> None:
         self._state.rotate_log(part.value)
-        self._set(part, PartState(status=PartStatus.PREPARING))
+        self._report.set(part, PartState(status=PartStatus.PREPARING))
         launch = await PARTS[part].prepare(context)
         if launch.program is not None:
             await self._launch(part, launch)
             await provision(part, launch.env)
-        self._set(part, self._describe(part, launch, PartStatus.READY))
+        self._report.set(part, self._describe(part, launch, PartStatus.READY))
         if part in self._children:
             tasks.create_task(self._watch(part, self._children[part]))
 
@@ -173,7 +171,7 @@ class Supervisor:
         process = await spawn(launch.program, log)
         child = _Child(launch=launch, process=process, log_offset=offset)
         self._children[part] = child
-        self._set(part, self._describe(part, launch, PartStatus.STARTING))
+        self._report.set(part, self._describe(part, launch, PartStatus.STARTING))
         try:
             async with asyncio.TaskGroup() as race:
                 death = race.create_task(self._raise_when_it_ends(part, child))
@@ -190,7 +188,7 @@ class Supervisor:
         child = self._children.pop(part, None)
         if child is not None:
             await self._end(child)
-        self._set(part, PartState(status=PartStatus.FAILED, message=message))
+        self._report.fail(part, message)
 
     # --- watching ----------------------------------------------------------------------------
     async def _watch(self, part: PartName, child: _Child) -> None:
@@ -199,14 +197,10 @@ class Supervisor:
             return
         del self._children[part]
         self._end_orphans_of(child)
-        message = self._explain_exit(part, child)
-        self._set(
-            part,
-            PartState(status=PartStatus.DEAD, address=child.launch.address, message=message),
-        )
+        self._report.bury(part, child.launch.address, self._explain_exit(part, child))
 
     async def _sweep(self) -> None:
-        """Collect detached helpers that have ended, so that they do not stay as zombies."""
+        """Look after what no event announces: ended helpers, and room on a full disk."""
         seen: frozenset[psutil.Process] = frozenset()
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
@@ -214,6 +208,7 @@ class Supervisor:
             # What asyncio itself waits for is gone by the second look.
             collect(ended & seen)
             seen = ended
+            self._report.flush()
 
     def _explain_exit(self, part: PartName, child: _Child) -> str:
         log = self._state.log(part.value)
@@ -234,7 +229,7 @@ class Supervisor:
     async def _stop_child(self, part: PartName) -> None:
         child = self._children.pop(part)
         await self._end(child)
-        self._set(part, PartState(status=PartStatus.STOPPED, address=child.launch.address))
+        self._report.set(part, PartState(status=PartStatus.STOPPED, address=child.launch.address))
 
     async def _end(self, child: _Child) -> None:
         assert child.launch.program is not None  # noqa: S101 - for the type checker
@@ -269,20 +264,11 @@ class Supervisor:
             env=dict(launch.env),
         )
 
-    def _set(self, part: PartName, state: PartState) -> None:
-        parts = self._report.parts | {part: state}
-        self._report = self._report.model_copy(update={"parts": parts})
-        self._state.write_state(self._report)
-
-
-def _own_identity() -> ProcessIdentity:
-    identity = identify(os.getpid())
-    assert identity is not None  # noqa: S101 - we exist
-    return identity
-
 
 def main() -> None:
     """Supervise the stack of the given state folder."""
+    # A client may already be waiting with more wishes; they are read at the start anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     state = StateDir(Path(sys.argv[1]))
     jars = JarCache(Path(sys.argv[2]))
     with state.supervising() as is_free:
