@@ -18,7 +18,7 @@ EVENT_DURATION = Histogram(
 )
 EVENT_AGE = Histogram(
     "penstock_event_age_seconds",
-    "From the event's time to its commit.",
+    "From the time of a batch's oldest event to the commit of the batch.",
     ("consumer", "topic"),
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
 )

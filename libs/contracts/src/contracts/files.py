@@ -16,6 +16,14 @@ class FileChange(StrEnum):
     DELETED = "deleted"
 
 
+_FINGERPRINTS = {
+    FileChange.ADDED: (True, False),
+    FileChange.MODIFIED: (True, True),
+    FileChange.DELETED: (False, True),
+}
+"""Change → whether `current` and `previous` must be there."""
+
+
 class FileFingerprint(Message):
     """What identifies one state of a file without reading it."""
 
@@ -63,13 +71,10 @@ class FileChanged(Message):
     @model_validator(mode="after")
     def _fingerprints_fit_the_change(self) -> Self:
         has = (self.current is not None, self.previous is not None)
-        expected = {
-            FileChange.ADDED: (True, False),
-            FileChange.MODIFIED: (True, True),
-            FileChange.DELETED: (False, True),
-        }[self.change]
-        if has != expected:
-            raise ValueError(f"{self.change} needs (current, previous) = {expected}, not {has}")
+        if has != _FINGERPRINTS[self.change]:
+            raise ValueError(
+                f"{self.change} needs (current, previous) = {_FINGERPRINTS[self.change]}, not {has}"
+            )
         return self
 
 

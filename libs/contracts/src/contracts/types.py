@@ -17,7 +17,7 @@ from pydantic import (
 
 
 def _to_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    return value.astimezone(UTC) if value.utcoffset() else value
 
 
 def _render_utc(value: datetime) -> str:

@@ -196,11 +196,11 @@ class Applier:
         )
 
     def _count(self, batch: Batch[Any], rejected: Sequence[_Rejected]) -> None:
-        now = self._clock.now()
-        age = metrics.EVENT_AGE.labels(self.consumer, self.topic.name)
         accepted = batch.accepted
-        for delivery in accepted:
-            age.observe(max(0.0, (now - delivery.event.time).total_seconds()))
+        if accepted:
+            oldest = min(delivery.event.time for delivery in accepted)
+            age = max(0.0, (self._clock.now() - oldest).total_seconds())
+            metrics.EVENT_AGE.labels(self.consumer, self.topic.name).observe(age)
         processed = metrics.EVENTS_PROCESSED
         processed.labels(self.consumer, self.topic.name, "applied").inc(len(accepted))
         processed.labels(self.consumer, self.topic.name, "dead-lettered").inc(len(rejected))

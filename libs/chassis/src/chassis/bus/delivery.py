@@ -2,8 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from chassis.bus.records import Record
 from chassis.db import Transaction
@@ -14,9 +13,8 @@ from contracts.types import Message
 Data = TypeVar("Data", bound=Message)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery(Generic[Data]):
-    """One decoded event and where it came from."""
+class Delivery(NamedTuple, Generic[Data]):
+    """One decoded event and where it came from; a tuple, because one is made per message."""
 
     event: Event[Data]
     record: Record
@@ -60,6 +58,8 @@ class Batch(Generic[Data]):
     @property
     def accepted(self) -> list[Delivery[Data]]:
         """The deliveries that were not rejected, in order."""
+        if not self.rejected:
+            return list(self.deliveries)
         return [delivery for delivery in self.deliveries if id(delivery) not in self.rejected]
 
     @contextlib.asynccontextmanager

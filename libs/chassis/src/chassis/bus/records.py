@@ -1,13 +1,12 @@
 """A Kafka record as the rest of the chassis sees it."""
 
 import hashlib
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record, with its place in the log."""
+class Record(NamedTuple):
+    """One record, with its place in the log; a tuple, because one is made per message."""
 
     topic: str
     partition: int
@@ -15,7 +14,13 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
-    timestamp: datetime
+    timestamp_ms: int
+    """When the record was produced, in milliseconds since 1970 UTC."""
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the record was produced."""
+        return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
 
     def header(self, name: str) -> str | None:
         """Return a header's text, or None when it is absent or not UTF-8."""
@@ -30,7 +35,7 @@ class Record:
     @property
     def fingerprint(self) -> str:
         """Tells this record from another at the same offset of a re-created topic."""
-        digest = hashlib.sha256(self.timestamp.isoformat().encode())
+        digest = hashlib.sha256(str(self.timestamp_ms).encode())
         digest.update(self.key or b"")
         digest.update(self.value or b"")
         return digest.hexdigest()[:32]

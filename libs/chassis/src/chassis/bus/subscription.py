@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import contextvars
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -446,5 +445,5 @@ def to_record(raw: ConsumerRecord) -> Record:
         key=fields.key,
         value=fields.value,
         headers=tuple(fields.headers),
-        timestamp=datetime.fromtimestamp(fields.timestamp / 1000, UTC),
+        timestamp_ms=fields.timestamp,
     )
