@@ -1,0 +1,1 @@
+"""PostgreSQL, shares, threads and temporary files behind the ports."""

@@ -1,0 +1,311 @@
+"""The bronze layer in PostgreSQL.
+
+Small things (keys, hashes, sequences) go to the server as arrays and are judged there in one
+statement against the heads; documents go over once, by COPY, and only those that are new. Locks
+are taken on entities, in order, before anything is judged: versions, and the sequences of their
+events, therefore have one order per entity, and two writers never wait for each other in a circle.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from chassis.db import Connection, Database, Transaction
+from chassis.logs import redact
+from ingestor.domain.versions import ExternalKey, NewVersion, WriteOutcome, Written
+from ingestor.ports import RecordError
+
+CHUNK = 1000
+"""Versions judged and copied at a time."""
+
+_COPY_BASE_SECONDS = 60.0
+_SLOWEST_BYTES_PER_SECOND = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an appended version goes."""
+
+    version: NewVersion
+    entity_id: str
+    number: int
+    raw_id: int
+    ingested_at: datetime
+
+
+class PostgresCatalog:
+    """Answers for the `bronze` schema."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def sequences(self, keys: Sequence[ExternalKey]) -> Mapping[ExternalKey, int]:
+        """Return the sequence of the last event applied to each key that has one."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_SEQUENCES, *_columns(keys, width=3))
+        return {
+            (row["entity_type"], row["source_system"], row["external_id"]): row["sequence"]
+            for row in rows
+        }
+
+    async def insert_raw_entity(self, transaction: Transaction, entity: NewVersion) -> Written:
+        """Append one version, if it says something new."""
+        return (await self.append(transaction, [entity]))[0]
+
+    async def bulk_insert_raw_entities(
+        self, transaction: Transaction, entities: Sequence[NewVersion]
+    ) -> int:
+        """Append versions, a thousand at a time and the rest; return how many were new."""
+        written = await self.append(transaction, entities)
+        return sum(item.outcome is WriteOutcome.APPENDED for item in written)
+
+    async def append(
+        self, transaction: Transaction, versions: Sequence[NewVersion]
+    ) -> list[Written]:
+        """Append what is new, in order per key; one answer each, in the given order."""
+        if not versions:
+            return []
+        connection = transaction.connection
+        await _lock_entities(connection, versions)
+        written: dict[int, Written] = {}
+        for ordinals in _rounds(versions):
+            written |= await _append(connection, {item: versions[item] for item in ordinals})
+        return [written[ordinal] for ordinal in range(len(versions))]
+
+    async def record_errors(self, transaction: Transaction, errors: Sequence[RecordError]) -> None:
+        """Write the failures beside what succeeded."""
+        if not errors:
+            return
+        rows = [
+            (
+                item.source,
+                item.external_id,
+                item.error.category.value,
+                type(item.error).__name__,
+                redact(item.error.message),
+                item.attempts,
+                item.event_id,
+            )
+            for item in errors
+        ]
+        await transaction.connection.execute(
+            _RECORD_ERRORS, self._database.service, *_columns(rows, width=7)
+        )
+
+    async def create_partitions(self) -> int:
+        """Create the partitions of the coming months; return how many were missing."""
+        async with self._database.connection() as connection:
+            created: int = await connection.fetchval("select bronze.create_partitions()")
+        return created
+
+
+async def _lock_entities(connection: Connection, versions: Sequence[NewVersion]) -> None:
+    rows = [(*version.key, version.entity_id) for version in versions]
+    await connection.execute(_LOCK_ENTITIES, *_columns(rows, width=4))
+
+
+def _rounds(versions: Sequence[NewVersion]) -> Iterator[list[int]]:
+    """Yield the ordinals to write together: no key twice, earlier versions of a key first."""
+    seen: dict[ExternalKey, int] = defaultdict(int)
+    rounds: dict[int, list[int]] = defaultdict(list)
+    for ordinal, version in enumerate(versions):
+        rounds[seen[version.key]].append(ordinal)
+        seen[version.key] += 1
+    for number in sorted(rounds):
+        ordinals = rounds[number]
+        for start in range(0, len(ordinals), CHUNK):
+            yield ordinals[start : start + CHUNK]
+
+
+async def _append(connection: Connection, versions: Mapping[int, NewVersion]) -> dict[int, Written]:
+    rows = await connection.fetch(
+        _JUDGE,
+        *_columns(
+            [
+                (
+                    ordinal,
+                    *version.key,
+                    version.entity_id,
+                    version.operation.value,
+                    version.content_hash,
+                    version.blob_sha256,
+                    version.sequence,
+                )
+                for ordinal, version in versions.items()
+            ],
+            width=9,
+        ),
+    )
+    places = [
+        _Place(
+            versions[row["ordinal"]],
+            row["entity_id"],
+            row["version"],
+            row["raw_id"],
+            row["ingested_at"],
+        )
+        for row in rows
+        if row["raw_id"] is not None
+    ]
+    if places:
+        await _copy(connection, places)
+    return {
+        row["ordinal"]: Written(WriteOutcome(row["outcome"]), row["entity_id"], row["version"])
+        for row in rows
+    }
+
+
+async def _copy(connection: Connection, places: Sequence[_Place]) -> None:
+    size = sum(place.version.size_bytes or 0 for place in places)
+    await connection.copy_records_to_table(
+        "raw_entities",
+        schema_name="bronze",
+        columns=_RAW_COLUMNS,
+        records=_raw_rows(places),
+        timeout=_COPY_BASE_SECONDS + size / _SLOWEST_BYTES_PER_SECOND,
+    )
+
+
+async def _raw_rows(places: Sequence[_Place]) -> AsyncGenerator[tuple[Any, ...]]:
+    for place in places:
+        version = place.version
+        document = await version.document.load() if version.document else None
+        yield (
+            place.raw_id,
+            version.entity_type,
+            place.entity_id,
+            version.source_system,
+            version.external_id,
+            place.number,
+            version.operation.value,
+            # JSON already: the codec passes a fragment through as it is.
+            orjson.Fragment(document) if document is not None else None,
+            version.content_hash,
+            version.blob_key,
+            version.blob_sha256,
+            version.size_bytes,
+            version.source_modified_at,
+            version.sequence,
+            version.event_id,
+            version.correlation_id,
+            version.derived_from,
+            version.ingestion_run_id,
+            place.ingested_at,
+        )
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], *, width: int) -> list[list[Any]]:
+    """Turn rows into the arrays that `unnest` takes."""
+    return [[row[index] for row in rows] for index in range(width)]
+
+
+_RAW_COLUMNS = (
+    "id",
+    "entity_type",
+    "entity_id",
+    "source_system",
+    "external_id",
+    "version",
+    "operation",
+    "raw_data",
+    "content_hash",
+    "blob_key",
+    "blob_sha256",
+    "size_bytes",
+    "source_modified_at",
+    "sequence",
+    "event_id",
+    "correlation_id",
+    "derived_from",
+    "ingestion_run_id",
+    "ingested_at",
+)
+
+_SEQUENCES = """
+select entity_type, source_system, external_id, head.sequence
+from unnest($1::text[], $2::text[], $3::text[]) as item (entity_type, source_system, external_id)
+join bronze.heads head using (entity_type, source_system, external_id)
+where head.sequence is not null
+"""
+
+# The update never happens: its false condition is looked at after the row is locked.
+_LOCK_ENTITIES = """
+with incoming as (
+    select *
+    from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+        as item (entity_type, source_system, external_id, entity_id)
+)
+insert into bronze.entities as entity (entity_type, entity_id)
+select entity_type, entity_id from incoming where entity_id is not null
+union
+select head.entity_type, head.entity_id
+from incoming
+join bronze.heads head using (entity_type, source_system, external_id)
+order by 1, 2
+on conflict (entity_type, entity_id) do update set first_seen_at = entity.first_seen_at where false
+"""
+
+_JUDGE = """
+with incoming as (
+    select *
+    from unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                $7::text[], $8::text[], $9::bigint[])
+        as item (ordinal, entity_type, source_system, external_id, entity_id, operation,
+                 content_hash, blob_sha256, sequence)
+), judged as (
+    select incoming.*, head.version as head_version, head.entity_id as head_entity_id,
+           case
+               when incoming.sequence <= head.sequence then 'duplicate'
+               when operation = 'stored'
+                   and (head.version is null or head.is_deleted
+                        or head.content_hash is distinct from incoming.content_hash)
+                   then 'appended'
+               when head.version is null then 'absent'
+               when operation = 'tombstoned' and not head.is_deleted then 'appended'
+               else 'unchanged'
+           end as outcome
+    from incoming
+    left join bronze.heads head using (entity_type, source_system, external_id)
+), placed as (
+    select *, coalesce(entity_id, head_entity_id) as owner_id,
+           coalesce(head_version, 0) + 1 as next,
+           nextval('bronze.raw_entities_id_seq') as raw_id
+    from judged
+    where outcome = 'appended'
+), appended as (
+    insert into bronze.heads as head (entity_type, source_system, external_id, entity_id, version,
+        sequence, content_hash, blob_sha256, is_deleted, ingested_at, raw_id)
+    select entity_type, source_system, external_id, owner_id, next, sequence, content_hash,
+           blob_sha256, operation = 'tombstoned', statement_timestamp(), raw_id
+    from placed
+    on conflict (entity_type, source_system, external_id) do update set
+        entity_id = excluded.entity_id, version = excluded.version,
+        sequence = coalesce(excluded.sequence, head.sequence),
+        content_hash = excluded.content_hash, blob_sha256 = excluded.blob_sha256,
+        is_deleted = excluded.is_deleted, ingested_at = excluded.ingested_at,
+        raw_id = excluded.raw_id
+), advanced as (
+    update bronze.heads head set sequence = judged.sequence
+    from judged
+    where judged.outcome = 'unchanged' and judged.sequence is not null
+        and head.entity_type = judged.entity_type and head.source_system = judged.source_system
+        and head.external_id = judged.external_id
+)
+select judged.ordinal, judged.outcome, placed.raw_id, statement_timestamp() as ingested_at,
+       coalesce(judged.entity_id, judged.head_entity_id) as entity_id,
+       coalesce(placed.next, judged.head_version, 0) as version
+from judged
+left join placed using (ordinal)
+"""
+
+_RECORD_ERRORS = """
+insert into meta.record_errors
+    (service, source, external_id, category, error_class, message, attempts, event_id)
+select $1, item.*
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[])
+    as item
+"""
