@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from chassis.bus.codec import encode_event
 from chassis.clock import Clock, SystemClock
 from chassis.errors import PermanentError
+from chassis.tracing import current_traceparent
 from contracts.envelope import Event
 from contracts.errors import ErrorCategory
 from contracts.topics import Topic
@@ -59,7 +60,7 @@ class Outbox:
             dataschema=f"{topic.name}.json",
             correlationid=(cause.correlationid or cause.id) if cause else event_id,
             causationid=cause.id if cause else None,
-            traceparent=cause.traceparent if cause else None,
+            traceparent=current_traceparent() or (cause.traceparent if cause else None),
             data=data,
         )
         self._pending.append(_Pending(topic.name, key.encode(), event, b"", {}, topic))

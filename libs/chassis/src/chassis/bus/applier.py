@@ -21,6 +21,7 @@ from chassis.db import Database, Transaction
 from chassis.errors import MessageDecodeError, PermanentError, TransientError
 from chassis.logs import get_logger
 from chassis.retry import backoff_seconds
+from chassis.tracing import batch_span
 from contracts.topics import Topic
 
 MAX_BUG_ATTEMPTS = 3
@@ -152,11 +153,12 @@ class Applier:
             attempt=attempt,
             settle=functools.partial(self._settle, records, rejected, lambda: batch, attempt),
         )
-        if deliveries:
-            await self._handler(batch)
-        if not batch.settled:
-            async with batch.transaction():
-                pass
+        with batch_span(self.topic.name, (item.event.traceparent for item in deliveries)):
+            if deliveries:
+                await self._handler(batch)
+            if not batch.settled:
+                async with batch.transaction():
+                    pass
         self._count(batch, rejected)
 
     @contextlib.asynccontextmanager
