@@ -156,11 +156,12 @@ def _settings(state_dir: Path | None, *, ports: dict[str, int] | None = None) ->
 def _parse_parts(only: str | None) -> list[PartName]:
     if only is None:
         return list(ALL_PARTS)
-    known = ", ".join(ALL_PARTS)
-    try:
-        return [PartName(name.strip()) for name in only.split(",")]
-    except ValueError as error:
-        raise StackError(f"--only takes some of {known}, separated by commas; {error}.") from error
+    names = [name.strip() for name in only.split(",")]
+    for name in names:
+        if name not in ALL_PARTS:
+            known = ", ".join(ALL_PARTS)
+            raise StackError(f"--only takes some of {known}, separated by commas, not {name!r}.")
+    return [PartName(name) for name in names]
 
 
 def _parse_ports(options: list[str]) -> dict[str, int]:

@@ -29,11 +29,19 @@ _KNOWN_CAUSES = (
 )
 
 
-def explain_exit(part: PartName, code: int, written: str, *, log: Path, address: str) -> str:
-    """Return why `part` ended with `code` after it had `written` this to its log."""
+def known_cause(part: PartName, written: str, *, log: Path, address: str = "") -> str | None:
+    """Return the sentence for what was `written`, if it names a cause users can remove."""
     for symptoms, sentence in _KNOWN_CAUSES:
         if any(symptom in written for symptom in symptoms):
             return sentence.format(part=part.value, folder=log.parent.parent, address=address)
+    return None
+
+
+def explain_exit(part: PartName, code: int, written: str, *, log: Path, address: str) -> str:
+    """Return why `part` ended with `code` after it had `written` this to its log."""
+    cause = known_cause(part, written, log=log, address=address)
+    if cause is not None:
+        return cause
     if code < 0:
         how = f"was killed by {signal.Signals(-code).name}"
     else:

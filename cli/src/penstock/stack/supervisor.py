@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from penstock.stack.diagnosis import explain_exit, read_since
+from penstock.stack.diagnosis import explain_exit, known_cause, read_since
 from penstock.stack.errors import PartDiedError, StackError
 from penstock.stack.given import check_reachable
 from penstock.stack.java import JarCache
@@ -61,6 +61,7 @@ class Supervisor:
         self._state = state
         self._jars = jars
         self._children: dict[PartName, _Child] = {}
+        self._watches: dict[PartName, asyncio.Task[None]] = {}
         self._report = Report(state)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
@@ -115,6 +116,7 @@ class Supervisor:
         context = PartContext(
             state=self._state, jars=self._jars, fast=wanted.fast, ports=wanted.ports
         )
+        await self._notice_deaths()
         async with asyncio.TaskGroup() as starts:
             for part in sorted(wanted.parts):
                 present = self._report.state.parts.get(part)
@@ -130,11 +132,16 @@ class Supervisor:
         tasks: asyncio.TaskGroup,
         given: dict[str, str] | None,
     ) -> None:
+        log_offset = self._log_size(part)
         try:
             if given is not None:
                 await self._accept(part, given)
             else:
                 await self._start_or_raise(part, context, tasks)
+        except PartDiedError as error:
+            log = self._state.log(part.value)
+            cause = known_cause(part, read_since(log, log_offset), log=log)
+            await self._give_up(part, cause or str(error))
         except StackError as error:
             await self._give_up(part, str(error))
         except OSError as error:
@@ -161,14 +168,14 @@ class Supervisor:
             await self._launch(part, launch)
             await provision(part, launch.env)
         self._report.set(part, self._describe(part, launch, PartStatus.READY))
-        if part in self._children:
-            tasks.create_task(self._watch(part, self._children[part]))
+        child = self._children.get(part)
+        if child is not None:
+            self._watches[part] = tasks.create_task(self._watch(part, child))
 
     async def _launch(self, part: PartName, launch: Launch) -> None:
         assert launch.program is not None  # noqa: S101 - for the type checker
-        log = self._state.log(part.value)
-        offset = log.stat().st_size if log.exists() else 0
-        process = await spawn(launch.program, log)
+        offset = self._log_size(part)
+        process = await spawn(launch.program, self._state.log(part.value))
         child = _Child(launch=launch, process=process, log_offset=offset)
         self._children[part] = child
         self._report.set(part, self._describe(part, launch, PartStatus.STARTING))
@@ -199,6 +206,12 @@ class Supervisor:
         self._end_orphans_of(child)
         self._report.bury(part, child.launch.address, self._explain_exit(part, child))
 
+    async def _notice_deaths(self) -> None:
+        """Let the watches of ended servers report first: a client may have been quicker."""
+        for name, part in self._report.state.parts.items():
+            if part.process is not None and not is_alive(part.process):
+                await self._watches[name]
+
     async def _sweep(self) -> None:
         """Look after what no event announces: ended helpers, and room on a full disk."""
         seen: frozenset[psutil.Process] = frozenset()
@@ -209,6 +222,10 @@ class Supervisor:
             collect(ended & seen)
             seen = ended
             self._report.flush()
+
+    def _log_size(self, part: PartName) -> int:
+        log = self._state.log(part.value)
+        return log.stat().st_size if log.exists() else 0
 
     def _explain_exit(self, part: PartName, child: _Child) -> str:
         log = self._state.log(part.value)

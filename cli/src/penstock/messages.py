@@ -1,0 +1,150 @@
+"""What the command line says to the bus, and what it looks up there.
+
+Nothing here joins a consumer group: looking must not move a service's position.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncGenerator, Collection, Generator
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+
+from chassis.bus.broker import client_security
+from chassis.bus.codec import encode_event
+from chassis.bus.records import Record
+from chassis.clock import SystemClock
+from chassis.errors import UnavailableError
+from chassis.settings import KafkaSettings
+from contracts.commands import Command
+from contracts.envelope import Event
+from contracts.topics import Topic
+
+_DEADLINE_SECONDS = 30.0
+_POLL_MS = 200
+
+
+async def send_command(settings: KafkaSettings, topic: Topic, command: Command) -> str:
+    """Publish a command and return its id, once Kafka has acknowledged it.
+
+    Raises:
+        UnavailableError: Kafka does not answer, or lacks the topic.
+    """
+    command_id = command.command_id or str(uuid.uuid4())
+    event: Event[Any] = Event(
+        id=command_id,
+        type=topic.name,
+        source="/penstock",
+        time=SystemClock().now(),
+        subject=topic.key(command),
+        dataschema=f"{topic.name}.json",
+        data=command.model_copy(update={"command_id": command_id}),
+    )
+    value, headers = encode_event(event)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers,
+        client_id="penstock",
+        enable_idempotence=True,
+        **client_security(settings),
+    )
+    with _translated(topic.name):
+        async with asyncio.timeout(_DEADLINE_SECONDS), producer:
+            await producer.send_and_wait(
+                topic.name,
+                value,
+                key=topic.key(command).encode(),
+                headers=[(name, text.encode()) for name, text in headers.items()],
+            )
+    return command_id
+
+
+class TopicReader:
+    """Reads topics from where it was told to, without being a consumer of record."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, topics: Collection[str]) -> None:
+        self._consumer = consumer
+        self._topics = tuple(topics)
+
+    async def read(self) -> list[Record]:
+        """Return what has come since the last call; waits a moment for it."""
+        with _translated(", ".join(self._topics)):
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        return [_as_record(message) for batch in batches.values() for message in batch]
+
+
+@contextlib.asynccontextmanager
+async def reading(
+    settings: KafkaSettings, topics: Collection[str], *, from_end: bool = False
+) -> AsyncGenerator[TopicReader]:
+    """Open a reader of `topics`, from their beginning or from their present end.
+
+    Raises:
+        UnavailableError: Kafka does not answer, or lacks a topic.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap_servers,
+        client_id="penstock",
+        group_id=None,
+        enable_auto_commit=False,
+        **client_security(settings),
+    )
+    with _translated(", ".join(topics)):
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            await consumer.start()
+    try:
+        with _translated(", ".join(topics)):
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                await _assign(consumer, topics, from_end=from_end)
+        yield TopicReader(consumer, topics)
+    finally:
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(5):
+                await consumer.stop()
+
+
+async def _assign(consumer: AIOKafkaConsumer, topics: Collection[str], *, from_end: bool) -> None:
+    known = await consumer.topics()
+    missing = sorted(set(topics) - known)
+    if missing:
+        raise UnknownTopicOrPartitionError(", ".join(missing))
+    partitions = [
+        TopicPartition(topic, number)
+        for topic in topics
+        for number in consumer.partitions_for_topic(topic) or ()
+    ]
+    consumer.assign(partitions)
+    # Positions are fixed now; "at the end" must not come to mean a later end.
+    bounds = await (consumer.end_offsets if from_end else consumer.beginning_offsets)(partitions)
+    for partition, offset in bounds.items():
+        consumer.seek(partition, offset)
+
+
+@contextlib.contextmanager
+def _translated(topic: str) -> Generator[None]:
+    try:
+        yield
+    except UnknownTopicOrPartitionError as error:
+        raise UnavailableError(
+            f"Kafka has no topic `{error}`; create it with `penstock topics apply`",
+            dependency="kafka",
+        ) from error
+    except (KafkaError, TimeoutError) as error:
+        reason = str(error) or type(error).__name__
+        raise UnavailableError(
+            f"Kafka does not answer for `{topic}`: {reason}", dependency="kafka"
+        ) from error
+
+
+def _as_record(message: Any) -> Record:
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value,
+        headers=tuple(message.headers),
+        timestamp_ms=message.timestamp,
+    )
