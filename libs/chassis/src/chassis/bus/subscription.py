@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import contextvars
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -17,6 +16,8 @@ from aiokafka.errors import KafkaError
 from chassis import metrics
 from chassis.bus import positions
 from chassis.bus.applier import Applier, by_partition
+from chassis.bus.client import Consumer, to_record
+from chassis.bus.cursor import Admitted, Cursor, Reread, StartOver, misfit
 from chassis.bus.records import Record
 from chassis.clock import Clock
 from chassis.db import Database
@@ -34,40 +35,6 @@ little."""
 _KAFKA_DEADLINE = 20.0
 
 
-class Consumer(Protocol):
-    """The part of the Kafka client that a subscription uses; the meaning is aiokafka's."""
-
-    def pause(self, *partitions: TopicPartition) -> None:
-        """Stop returning records of these partitions."""
-
-    def resume(self, *partitions: TopicPartition) -> None:
-        """Return records of these partitions again."""
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Read on from an offset."""
-
-    def assignment(self) -> set[TopicPartition]:
-        """Return the partitions that this member has."""
-        ...
-
-    def highwater(self, partition: TopicPartition) -> int | None:
-        """Return the offset that the next message will get, as far as is known."""
-        ...
-
-    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        """Store offsets in Kafka."""
-
-    async def beginning_offsets(
-        self, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, int]:
-        """Return the first offset of each log."""
-        ...
-
-    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offset after the last record of each log."""
-        ...
-
-
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     """Consumes one topic for one consumer group."""
 
@@ -79,13 +46,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._clock = clock
         self._consumer: Consumer | None = None
         self._group: asyncio.TaskGroup | None = None
-        self._next: dict[int, int] = {}
-        """Next offset to apply, per partition that is assigned and loaded."""
-        self._anchors: dict[int, str] = {}
-        """Fingerprint that the first record after an assignment must have (it lies before the
-        position)."""
-        self._suspects: set[int] = set()
-        """Partitions that returned records from before the position once since the last seek."""
+        self._cursors: dict[int, Cursor] = {}
+        """Of the partitions that are assigned and loaded; records of others are not ours yet."""
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._uncommitted: dict[TopicPartition, int] = {}
         self._assigned = asyncio.Event()
@@ -137,44 +99,37 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             self._idle.set()
 
     def _admit(self, records: Sequence[Record]) -> list[Record]:
-        """Keep the records that are next; spot logs that are not the ones that were read
-        before.
-        """
+        """Keep the records that come next in partitions that are ours and not waiting."""
         admitted: list[Record] = []
         for partition, group in by_partition(records).items():
-            if partition not in self._next or partition in self._lanes:
-                continue
-            admitted.extend(self._admit_partition(partition, group))
+            cursor = self._cursors.get(partition)
+            if cursor is not None and partition not in self._lanes:
+                admitted.extend(self._judge(partition, cursor, group))
         return admitted
 
-    def _admit_partition(self, partition: int, records: list[Record]) -> list[Record]:
-        position = self._next[partition]
-        first = records[0]
-        if first.offset < position - 1:
-            return self._doubt(partition)
-        anchor = self._anchors.pop(partition, None)
-        if first.offset == position - 1 and anchor not in (None, first.fingerprint):
-            return self._start_over(partition, "recreated")
-        if first.offset > position:
-            get_logger().error(
-                "records_missing",
-                topic=self.topic.name,
-                partition=partition,
-                expected=position,
-                found=first.offset,
-            )
-            metrics.POSITION_RESETS.labels(self._consumer_name, self.topic.name, "gap").inc()
-        self._suspects.discard(partition)
-        return [record for record in records if record.offset >= position]
+    def _judge(self, partition: int, cursor: Cursor, records: list[Record]) -> list[Record]:
+        match cursor.judge(records):
+            case Admitted(fresh, missing):
+                if missing:
+                    self._report_missing(partition, cursor.next_offset, missing)
+                return fresh
+            case Reread(offset):
+                assert self._consumer is not None  # noqa: S101 - records arrive after attach()
+                self._consumer.seek(self._tp(partition), offset)
+                return []
+            case StartOver(reason):
+                self._start_over(partition, reason)
+                return []
 
-    def _doubt(self, partition: int) -> list[Record]:
-        """Tell a poll that was under way during a seek from a log that was rewound under us."""
-        if partition in self._suspects:
-            return self._start_over(partition, "rewound")
-        self._suspects.add(partition)
-        assert self._consumer is not None  # noqa: S101 - records arrive after attach()
-        self._consumer.seek(self._tp(partition), self._next[partition])
-        return []
+    def _report_missing(self, partition: int, expected: int, missing: int) -> None:
+        metrics.POSITION_RESETS.labels(self._consumer_name, self.topic.name, "gap").inc()
+        get_logger().error(
+            "records_missing",
+            topic=self.topic.name,
+            partition=partition,
+            expected=expected,
+            missing=missing,
+        )
 
     async def _apply(self, records: list[Record]) -> None:
         try:
@@ -189,9 +144,9 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _advance(self, records: Sequence[Record]) -> None:
         for partition, group in by_partition(records).items():
-            offset = group[-1].offset + 1
-            self._next[partition] = offset
-            self._uncommitted[self._tp(partition)] = offset
+            if cursor := self._cursors.get(partition):
+                cursor.next_offset = group[-1].offset + 1
+                self._uncommitted[self._tp(partition)] = cursor.next_offset
         self._progress_at = self._clock.monotonic()
 
     # --- lanes: partitions that must wait
@@ -210,7 +165,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             get_logger().warning(
                 "position_stale", topic=self.topic.name, partition=partition, error=error
             )
-            self._next.pop(partition, None)
+            self._cursors.pop(partition, None)
             self._request_load({partition})
         else:
             self._advance(records)
@@ -238,8 +193,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._abandon_lanes(partitions)
         await self._commit()
         for partition in partitions:
-            self._next.pop(partition, None)
-            self._anchors.pop(partition, None)
+            self._cursors.pop(partition, None)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Hold the partitions back until their stored positions are loaded."""
@@ -306,26 +260,25 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         if tp not in self._still_assigned({tp.partition}):
             return
         assert self._consumer is not None  # noqa: S101 - see _load
-        self._next[tp.partition] = position.next_offset
+        cursor = Cursor(position.next_offset)
         start = position.next_offset
         if position.anchor is not None and position.next_offset > begin:
             # Read the last applied record again: it proves that this is the same log.
             start = position.next_offset - 1
-            self._anchors[tp.partition] = position.anchor
+            cursor.anchor = position.anchor
+        self._cursors[tp.partition] = cursor
         self._consumer.seek(tp, start)
         self._consumer.resume(tp)
 
-    def _start_over(self, partition: int, reason: str) -> list[Record]:
+    def _start_over(self, partition: int, reason: str) -> None:
         """Read a partition from its beginning, because the log is not the one that was read
         before.
         """
         assert self._group is not None  # noqa: S101 - records arrive after attach()
         self._report_reset(partition, reason)
-        self._next.pop(partition, None)
-        self._suspects.discard(partition)
+        self._cursors.pop(partition, None)
         self._pause(partition)
         self._group.create_task(self._rewind(partition))
-        return []
 
     async def _rewind(self, partition: int) -> None:
         attempt = 0
@@ -381,21 +334,21 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             get_logger().debug("offset_commit_failed", topic=self.topic.name, error=error)
 
     def _measure(self) -> None:
-        for partition, offset in self._next.items():
+        for partition, cursor in self._cursors.items():
             labels = (self._consumer_name, self.topic.name, str(partition))
-            metrics.CONSUMER_OFFSET.labels(*labels).set(offset)
-            metrics.CONSUMER_LAG.labels(*labels).set(self._lag(partition))
+            metrics.CONSUMER_OFFSET.labels(*labels).set(cursor.next_offset)
+            metrics.CONSUMER_LAG.labels(*labels).set(self._lag(partition, cursor))
         if self.lag == 0 or self._lanes:
             self._progress_at = self._clock.monotonic()
 
-    def _lag(self, partition: int) -> int:
+    def _lag(self, partition: int, cursor: Cursor) -> int:
         high = self._consumer.highwater(self._tp(partition)) if self._consumer else None
-        return max(0, (high or 0) - self._next.get(partition, 0))
+        return max(0, (high or 0) - cursor.next_offset)
 
     @property
     def lag(self) -> int:
         """Messages that are known and not yet applied."""
-        return sum(self._lag(partition) for partition in self._next)
+        return sum(self._lag(partition, cursor) for partition, cursor in self._cursors.items())
 
     @property
     def stuck_seconds(self) -> float:
@@ -422,28 +375,3 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         for tp in self._still_assigned({partition}):
             assert self._consumer is not None  # noqa: S101 - it gave the assignment
             self._consumer.resume(tp)
-
-
-def misfit(position: positions.Position | None, begin: int, end: int) -> str | None:
-    """Return why a stored position cannot belong to a log from `begin` to `end`, or None."""
-    if position is None:
-        return None
-    if position.next_offset > end:
-        return "beyond-end"
-    if position.next_offset < begin:
-        return "expired-unread"
-    return None
-
-
-def to_record(raw: ConsumerRecord) -> Record:
-    """Take over what the client library returned."""
-    fields: Any = raw
-    return Record(
-        topic=fields.topic,
-        partition=fields.partition,
-        offset=fields.offset,
-        key=fields.key,
-        value=fields.value,
-        headers=tuple(fields.headers),
-        timestamp_ms=fields.timestamp,
-    )

@@ -1,0 +1,56 @@
+"""The part of the Kafka client that the bus uses, as a port."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from chassis.bus.records import Record
+
+
+class Consumer(Protocol):
+    """The part of the Kafka client that a subscription uses; the meaning is aiokafka's."""
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Stop returning records of these partitions."""
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """Return records of these partitions again."""
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read on from an offset."""
+
+    def assignment(self) -> set[TopicPartition]:
+        """Return the partitions that this member has."""
+        ...
+
+    def highwater(self, partition: TopicPartition) -> int | None:
+        """Return the offset that the next message will get, as far as is known."""
+        ...
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        """Store offsets in Kafka."""
+
+    async def beginning_offsets(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Return the first offset of each log."""
+        ...
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset after the last record of each log."""
+        ...
+
+
+def to_record(raw: ConsumerRecord) -> Record:
+    """Take over what the client library returned."""
+    fields: Any = raw
+    return Record(
+        topic=fields.topic,
+        partition=fields.partition,
+        offset=fields.offset,
+        key=fields.key,
+        value=fields.value,
+        headers=tuple(fields.headers),
+        timestamp_ms=fields.timestamp,
+    )

@@ -1,0 +1,76 @@
+"""Where one partition stands in memory, and whether what a poll returned follows on.
+
+Pure decisions, so that every odd log can be tested by hand: expired records, a topic that was
+deleted and created again, a poll that was under way during a seek.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from chassis.bus.positions import Position
+from chassis.bus.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Apply these records."""
+
+    records: list[Record]
+    missing: int = 0
+    """How many offsets before them were never seen: the broker expired them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """Seek to the position again and look once more."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartOver:
+    """The log is not the one that was read before: read it from its beginning."""
+
+    reason: str
+
+
+Verdict: TypeAlias = Admitted | Reread | StartOver
+
+
+@dataclass(slots=True)
+class Cursor:
+    """The position of an assigned partition."""
+
+    next_offset: int
+    anchor: str | None = None
+    """What the record before the position must look like; None once it was read again."""
+
+    is_suspect: bool = False
+    """Whether records from before the position were returned since the last seek."""
+
+    def judge(self, records: Sequence[Record]) -> Verdict:
+        """Say what to do with the records of a poll; never empty, in order."""
+        first = records[0]
+        if first.offset < self.next_offset - 1:
+            if self.is_suspect:
+                return StartOver("rewound")
+            self.is_suspect = True
+            return Reread(self.next_offset)
+        anchor, self.anchor = self.anchor, None
+        if first.offset == self.next_offset - 1 and anchor not in (None, first.fingerprint):
+            return StartOver("recreated")
+        self.is_suspect = False
+        fresh = [record for record in records if record.offset >= self.next_offset]
+        return Admitted(fresh, missing=max(0, first.offset - self.next_offset))
+
+
+def misfit(position: Position | None, begin: int, end: int) -> str | None:
+    """Return why a stored position cannot belong to a log from `begin` to `end`, or None."""
+    if position is None:
+        return None
+    if position.next_offset > end:
+        return "beyond-end"
+    if position.next_offset < begin:
+        return "expired-unread"
+    return None
