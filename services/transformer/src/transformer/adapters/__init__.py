@@ -1,0 +1,1 @@
+"""Bronze, silver, rules and threads, each behind a port."""

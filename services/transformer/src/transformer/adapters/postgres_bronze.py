@@ -1,0 +1,69 @@
+"""Reads the bronze tables, which belong to the ingestor; never writes them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from chassis.db import Connection
+from transformer.domain.records import Head
+
+
+class PostgresBronze:
+    """The heads of bronze with their records."""
+
+    async def heads(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> list[Head]:
+        """Return the heads of entities, tombstones included, as of now, in one statement."""
+        rows = await connection.fetch(_HEADS, entity_type, list(entity_ids))
+        return [
+            Head(
+                entity_id=row["entity_id"],
+                source_system=row["source_system"],
+                external_id=row["external_id"],
+                version=row["version"],
+                is_deleted=row["is_deleted"],
+                stored_at=row["stored_at"],
+                document=row["document"],
+            )
+            for row in rows
+        ]
+
+    async def page(
+        self,
+        connection: Connection,
+        entity_type: str,
+        *,
+        after: str,
+        limit: int,
+        changed_since: datetime | None = None,
+    ) -> list[str]:
+        """Return the next entity ids behind `after`, in order."""
+        rows = await connection.fetch(_PAGE, entity_type, after, limit, changed_since)
+        return [row["entity_id"] for row in rows]
+
+    async def count(
+        self, connection: Connection, entity_type: str, *, changed_since: datetime | None = None
+    ) -> int:
+        """Return how many entities `page` will give."""
+        found: int = await connection.fetchval(_COUNT, entity_type, changed_since)
+        return found
+
+
+_HEADS = """
+select h.entity_id, h.source_system, h.external_id, h.version, h.is_deleted,
+       h.ingested_at as stored_at, r.raw_data::text as document
+from bronze.heads h
+join bronze.raw_entities r on r.ingested_at = h.ingested_at and r.id = h.raw_id
+where h.entity_type = $1 and h.entity_id = any($2)
+"""
+
+_PAGE = """
+select distinct entity_id from bronze.heads
+where entity_type = $1 and entity_id > $2 and ($4::timestamptz is null or ingested_at >= $4)
+order by entity_id limit $3
+"""
+
+_COUNT = """
+select count(distinct entity_id) from bronze.heads
+where entity_type = $1 and ($2::timestamptz is null or ingested_at >= $2)
+"""

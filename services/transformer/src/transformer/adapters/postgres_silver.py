@@ -1,0 +1,229 @@
+"""Silver in PostgreSQL: locked per entity, written set-wise, seen whole or not at all."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import asyncpg
+
+from chassis.db import Connection
+from transformer.adapters import silver_sql as sql
+from transformer.domain.changes import Change, Changes, State, Status
+from transformer.domain.entity import Entity
+from transformer.domain.records import Absent, Merged, Rejected
+from transformer.errors import RejectedRecordError, SilverSchemaError
+
+SERVICE = "transformer"
+
+
+class PostgresSilver:
+    """The silver tables of the entities whose rules were loaded."""
+
+    def __init__(self, entities: Iterable[Entity]) -> None:
+        self._statements = {item.entity_type: sql.build_statements(item) for item in entities}
+
+    async def lock(
+        self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
+    ) -> dict[str, State]:
+        """Lock entities until the transaction ends, and return what is stored about them."""
+        ids = sorted(entity_ids)
+        await connection.execute(sql.ENSURE, entity.entity_type, ids)
+        return _states(await connection.fetch(sql.LOCK, entity.entity_type, ids))
+
+    async def states(
+        self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
+    ) -> dict[str, State]:
+        """Return what is stored about entities, without locking; unknown ones are left out."""
+        return _states(await connection.fetch(sql.READ, entity.entity_type, sorted(entity_ids)))
+
+    async def apply(self, connection: Connection, entity: Entity, changes: Changes) -> None:
+        """Write changes; readers see all of them at the commit."""
+        if changes.upserted:
+            await self._upsert(connection, entity, changes.upserted)
+        absent: list[tuple[Change, Absent | Rejected]] = [*changes.retired, *changes.rejected]
+        if absent:
+            await self._remove(connection, entity, absent)
+        visible = [change.entity_id for change in changes.all if change.is_visible]
+        if visible:
+            await connection.execute(self._of(entity).close_history, visible)
+        if changes.rejected:
+            await _record_errors(connection, entity, changes.rejected)
+
+    async def _upsert(
+        self, connection: Connection, entity: Entity, pairs: Sequence[tuple[Change, Merged]]
+    ) -> None:
+        statements = self._of(entity)
+        ids = [change.entity_id for change, _ in pairs]
+        visible = [(change, record) for change, record in pairs if change.is_visible]
+        await connection.execute(f"{statements.create_stages}; {statements.clear_stages}")
+        await _write(connection, statements.row, map(_row, pairs), ids)
+        for table, child in zip(statements.children, entity.children, strict=True):
+            rows = _child_rows(visible, child.config.table)
+            await _write(connection, table, rows, [change.entity_id for change, _ in visible])
+        await _write(connection, statements.provenance, _provenance_rows(entity, pairs), ids)
+        await connection.execute(
+            statements.record_history, [change.entity_id for change, _ in visible]
+        )
+        await connection.execute(
+            statements.record_quality,
+            entity.entity_type,
+            [change.entity_id for change, _ in pairs if change.is_new_quality],
+        )
+        await connection.execute(
+            statements.update_live_heads,
+            entity.entity_type,
+            ids,
+            [record.state_hash for _, record in pairs],
+            [record.basis.bronze_versions for _, record in pairs],
+        )
+
+    async def _remove(
+        self,
+        connection: Connection,
+        entity: Entity,
+        pairs: Sequence[tuple[Change, Absent | Rejected]],
+    ) -> None:
+        statements = self._of(entity)
+        visible = [(change, outcome) for change, outcome in pairs if change.is_visible]
+        gone = [change.entity_id for change, _ in visible]
+        await connection.execute(statements.delete_rows, gone)
+        await connection.execute(sql.DELETE_PROVENANCE, entity.entity_type, gone)
+        await connection.execute(
+            statements.record_absence,
+            gone,
+            [change.version for change, _ in visible],
+            [_status(outcome) for _, outcome in visible],
+            [outcome.basis.bronze_at for _, outcome in visible],
+        )
+        await connection.execute(
+            sql.UPDATE_ABSENT_HEADS,
+            entity.entity_type,
+            entity.config.ruleset_version,
+            [change.entity_id for change, _ in pairs],
+            [_status(outcome) for _, outcome in pairs],
+            [change.version for change, _ in pairs],
+            [outcome.state_hash for _, outcome in pairs],
+            [outcome.basis.bronze_versions for _, outcome in pairs],
+            [outcome.basis.bronze_at for _, outcome in pairs],
+        )
+
+    async def check(self, connection: Connection, entity: Entity) -> None:
+        """Prove that the tables have the columns that the rules fill.
+
+        Raises:
+            SilverSchemaError: names the columns that are missing or of another type.
+        """
+        config = entity.config
+        wanted = {
+            config.table: config.stored_columns(),
+            f"{config.table}_history": config.stored_columns(),
+            **{
+                child.table: {name: field.type for name, field in child.fields.items()}
+                for child in config.children
+            },
+        }
+        problems: list[str] = []
+        for table, columns in wanted.items():
+            rows = await connection.fetch(sql.COLUMNS, f"silver.{table}")
+            found = {row["name"]: row["type"] for row in rows}
+            problems.extend(
+                f"`silver.{table}.{name}` must be {kind.value}, is {found.get(name, 'missing')}"
+                for name, kind in columns.items()
+                if found.get(name) != kind.value
+            )
+        if problems:
+            raise SilverSchemaError(
+                f"{'; '.join(problems)}; add a migration, or correct the rules of "
+                f"`{entity.entity_type}`",
+                problems=problems,
+            )
+
+    def _of(self, entity: Entity) -> sql.SilverStatements:
+        return self._statements[entity.entity_type]
+
+
+async def _write(
+    connection: Connection,
+    table: sql.StagedTable,
+    rows: Iterable[tuple[Any, ...]],
+    entity_ids: list[str],
+) -> None:
+    await connection.copy_records_to_table(
+        table.stage, records=rows, columns=table.columns, schema_name="pg_temp"
+    )
+    await connection.execute(table.merge)
+    if table.delete_rest is not None:
+        await connection.execute(table.delete_rest, entity_ids)
+
+
+def _states(rows: Sequence[asyncpg.Record]) -> dict[str, State]:
+    return {
+        row["entity_id"]: State(
+            status=Status(row["status"]),
+            version=row["version"],
+            content_hash=row["content_hash"],
+            state_hash=row["state_hash"],
+            quality=None
+            if row["data_quality_score"] is None
+            else (row["data_quality_score"], tuple(row["quality_flags"]), row["ruleset_version"]),
+        )
+        for row in rows
+    }
+
+
+def _row(pair: tuple[Change, Merged]) -> tuple[Any, ...]:
+    change, record = pair
+    return (
+        record.entity_id,
+        *record.values,
+        len(record.version_ids),
+        record.version_ids,
+        record.score,
+        record.flags,
+        change.version,
+        record.content_hash,
+        record.ruleset_version,
+        record.basis.bronze_at,
+    )
+
+
+def _child_rows(pairs: Iterable[tuple[Change, Merged]], table: str) -> Iterator[tuple[Any, ...]]:
+    for _, record in pairs:
+        for row in record.children[table]:
+            yield (record.entity_id, *row)
+
+
+def _provenance_rows(
+    entity: Entity, pairs: Iterable[tuple[Change, Merged]]
+) -> Iterator[tuple[Any, ...]]:
+    for _, record in pairs:
+        for item in record.provenance:
+            yield (
+                entity.entity_type,
+                record.entity_id,
+                item.field,
+                item.rule,
+                item.source,
+                item.source_system,
+                item.external_id,
+                item.bronze_version,
+                list(item.losers),
+            )
+
+
+def _status(outcome: Absent | Rejected) -> str:
+    status = Status.REJECTED if isinstance(outcome, Rejected) else Status.RETIRED
+    return status.value
+
+
+async def _record_errors(
+    connection: Connection, entity: Entity, pairs: Sequence[tuple[Change, Rejected]]
+) -> None:
+    await connection.execute(
+        sql.RECORD_ERRORS,
+        SERVICE,
+        entity.entity_type,
+        RejectedRecordError.default_category.value,
+        RejectedRecordError.__name__,
+        [outcome.entity_id for _, outcome in pairs],
+        ["; ".join(outcome.reasons) for _, outcome in pairs],
+    )

@@ -1,0 +1,203 @@
+"""The statements that write one entity's silver: a constant number, however many records.
+
+Rows travel by COPY into a staging table of the session and from there in one merge. Table and
+column names come from rules whose patterns let nothing but plain names pass.
+"""
+# ruff: noqa: S608 - see above; values are always parameters
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformer.domain.entity import Entity
+from transformer.domain.rules import RESERVED_COLUMNS
+
+PROVENANCE_COLUMNS = (
+    "entity_type",
+    "entity_id",
+    "field",
+    "rule",
+    "source",
+    "source_system",
+    "external_id",
+    "bronze_version",
+    "losers",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTable:
+    """A table that is filled by COPY and one merge."""
+
+    stage: str
+    columns: tuple[str, ...]
+    merge: str
+    delete_rest: str | None
+    """Deletes what is stored of the entities `$1` and was not staged."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilverStatements:
+    """The statements of one entity."""
+
+    create_stages: str
+    clear_stages: str
+    row: StagedTable
+    children: tuple[StagedTable, ...]
+    provenance: StagedTable
+    delete_rows: str
+    record_history: str
+    record_absence: str
+    close_history: str
+    record_quality: str
+    update_live_heads: str
+
+
+def row_columns(entity: Entity) -> tuple[str, ...]:
+    """Return the columns of the entity's own table, in the order of staged rows."""
+    key, *standard = RESERVED_COLUMNS
+    return (key, *entity.columns, *standard)
+
+
+def build_statements(entity: Entity) -> SilverStatements:
+    """Write the statements of an entity."""
+    table = f"silver.{entity.config.table}"
+    columns = row_columns(entity)
+    row = _staged(table, columns, key=("entity_id",))
+    children = tuple(
+        _staged(
+            f"silver.{child.config.table}",
+            ("entity_id", *child.columns),
+            key=("entity_id", child.config.number),
+            rest="true",
+        )
+        for child in entity.children
+    )
+    provenance = _staged(
+        "silver.provenance",
+        PROVENANCE_COLUMNS,
+        key=("entity_type", "entity_id", "field"),
+        rest=f"t.entity_type = '{entity.entity_type}'",
+    )
+    stages = (row, *children, provenance)
+    listed = ", ".join(columns)
+    return SilverStatements(
+        create_stages="; ".join(
+            f"create temporary table if not exists {item.stage} (like {name}) on commit delete rows"
+            for item, name in zip(
+                stages,
+                (
+                    table,
+                    *(f"silver.{child.config.table}" for child in entity.children),
+                    "silver.provenance",
+                ),
+                strict=True,
+            )
+        ),
+        clear_stages="; ".join(f"delete from {item.stage}" for item in stages),
+        row=row,
+        children=children,
+        provenance=provenance,
+        delete_rows=f"delete from {table} where entity_id = any($1)",
+        record_history=f"""
+            insert into {table}_history ({listed}, operation, valid_from)
+            select {listed}, 'upserted', greatest(t.updated_at, {_latest(table)})
+            from {table} t where t.entity_id = any($1)""",
+        record_absence=f"""
+            insert into {table}_history (entity_id, version, operation, valid_from)
+            select t.entity_id, t.version, t.operation, greatest(t.at, {_latest(table)})
+            from unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[])
+                as t (entity_id, version, operation, at)""",
+        close_history=f"""
+            update {table}_history old set valid_to = new.valid_from
+            from {table}_history new
+            where new.entity_id = any($1) and new.valid_to is null
+              and old.entity_id = new.entity_id and old.version < new.version
+              and old.valid_to is null
+              and not exists (
+                  select 1 from {table}_history later
+                  where later.entity_id = new.entity_id and later.version > new.version)""",
+        record_quality=f"""
+            insert into quality.history (entity_type, entity_id, version, ruleset_version,
+                data_quality_score, quality_flags, valid_from)
+            select $1, entity_id, version, ruleset_version, data_quality_score, quality_flags,
+                updated_at
+            from {table} where entity_id = any($2) on conflict do nothing""",
+        update_live_heads=f"""
+            update silver.heads h
+            set status = 'live', version = t.version, content_hash = t.content_hash,
+                state_hash = n.state_hash, data_quality_score = t.data_quality_score,
+                quality_flags = t.quality_flags, ruleset_version = t.ruleset_version,
+                bronze_versions = n.bronze_versions, updated_at = t.updated_at
+            from unnest($2::text[], $3::text[], $4::bigint[])
+                as n (entity_id, state_hash, bronze_versions)
+            join {table} t on t.entity_id = n.entity_id
+            where h.entity_type = $1 and h.entity_id = n.entity_id""",
+    )
+
+
+def _latest(table: str) -> str:
+    """Keep valid times in order even where the clocks of two bronze writers differ."""
+    return f"(select max(valid_from) from {table}_history h where h.entity_id = t.entity_id)"
+
+
+def _staged(
+    table: str, columns: Sequence[str], *, key: Sequence[str], rest: str | None = None
+) -> StagedTable:
+    """Write the statements of one table; `rest` says which of its rows a merge may delete."""
+    stage = f"stage_{table.partition('.')[2]}"
+    values = [column for column in columns if column not in key]
+    listed = ", ".join(columns)
+    same_key = " and ".join(f"s.{column} = t.{column}" for column in key)
+    return StagedTable(
+        stage=stage,
+        columns=tuple(columns),
+        merge=f"""
+            insert into {table} as t ({listed}) select {listed} from {stage}
+            on conflict ({", ".join(key)}) do update
+            set {", ".join(f"{column} = excluded.{column}" for column in values)}
+            where ({", ".join(f"t.{column}" for column in values)})
+                is distinct from ({", ".join(f"excluded.{column}" for column in values)})""",
+        delete_rest=rest
+        and f"""
+            delete from {table} t where t.entity_id = any($1) and {rest}
+            and not exists (select 1 from {stage} s where {same_key})""",
+    )
+
+
+LOCK = """
+select entity_id, status, version, content_hash, state_hash,
+       data_quality_score, quality_flags, ruleset_version
+from silver.heads where entity_type = $1 and entity_id = any($2)
+order by entity_id for update
+"""
+
+READ = LOCK.replace("for update", "")
+
+ENSURE = """
+insert into silver.heads (entity_type, entity_id)
+select $1, entity_id from unnest($2::text[]) with ordinality as t (entity_id, place)
+order by place on conflict do nothing
+"""
+
+UPDATE_ABSENT_HEADS = """
+update silver.heads h
+set status = n.status, version = n.version, content_hash = null, state_hash = n.state_hash,
+    data_quality_score = null, quality_flags = '{}', ruleset_version = $2,
+    bronze_versions = n.bronze_versions, updated_at = n.at
+from unnest($3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::timestamptz[])
+    as n (entity_id, status, version, state_hash, bronze_versions, at)
+where h.entity_type = $1 and h.entity_id = n.entity_id
+"""
+
+DELETE_PROVENANCE = "delete from silver.provenance where entity_type = $1 and entity_id = any($2)"
+
+RECORD_ERRORS = """
+insert into meta.record_errors (service, source, external_id, category, error_class, message)
+select $1, $2, entity_id, $3, $4, message
+from unnest($5::text[], $6::text[]) as t (entity_id, message)
+"""
+
+COLUMNS = """
+select a.attname as name, format_type(a.atttypid, a.atttypmod) as type
+from pg_attribute a where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
+"""

@@ -1,0 +1,52 @@
+"""How the transformer is put together: the only module that knows all the parts."""
+
+from chassis.commands import CommandSpec, cancel_handler, command_handler
+from chassis.process import host
+from contracts.topics import TRANSFORM_REQUESTED
+from transformer import consumers
+from transformer.adapters.entity_files import load_entities
+from transformer.adapters.polars_merger import PolarsMerger
+from transformer.adapters.postgres_bronze import PostgresBronze
+from transformer.adapters.postgres_silver import PostgresSilver
+from transformer.handlers.recompute import Recompute
+from transformer.handlers.transform import TransformBatch
+from transformer.jobs import TransformJob
+from transformer.settings import TransformerSettings
+
+SERVICE = "transformer"
+
+
+async def run(settings: TransformerSettings) -> None:
+    """Load the rules, check them against the tables, and work until told to stop."""
+    entities = load_entities(settings.process.config_directory)
+    part = settings.transformer
+    bronze = PostgresBronze()
+    silver = PostgresSilver(entities.values())
+    merger = PolarsMerger(workers=part.merge_workers)
+    recompute = Recompute(bronze, silver, merger=merger, chunk=part.chunk_entities)
+    async with host(SERVICE, settings) as process:
+        async with process.database.connection() as connection:
+            for entity in entities.values():
+                await silver.check(connection, entity)
+        consumers.subscribe(
+            process.bus,
+            transform=TransformBatch(entities, recompute),
+            command=command_handler(
+                CommandSpec(TRANSFORM_REQUESTED, kind="transform", targets=lambda: entities),
+                service=SERVICE,
+                clock=process.clock,
+            ),
+            cancel=cancel_handler(service=SERVICE),
+        )
+        job = TransformJob(
+            entities,
+            recompute,
+            bronze=bronze,
+            database=process.database,
+            page=part.page_entities,
+        )
+        process.work({"transform": job})
+        try:
+            await process.run()
+        finally:
+            merger.close()

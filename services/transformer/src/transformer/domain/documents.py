@@ -1,0 +1,113 @@
+"""Values out of JSON documents: lenient about what is there, strict about what comes out.
+
+A document belongs to a source, so any part of it may be absent or of another kind; what does not
+fit becomes null, and the quality rules make that visible.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any, TypeAlias
+
+from transformer.domain.rules import Child, Input, InputType
+
+Value: TypeAlias = str | int | bool | date | list[str] | None
+
+_MAX_INTEGER = 2**63
+_DIGITS = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_DAY = re.compile(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2})", re.ASCII)
+
+
+def read_input(document: Mapping[str, Any], item: Input) -> Value:
+    """Take one input out of a document (or a row's scope)."""
+    found = find(document, item.path)
+    if item.type is InputType.TEXT:
+        return _text(found, item.join)
+    return _READERS[item.type](found)
+
+
+def find(document: Any, path: str) -> Any:
+    """Follow a path of keys; None where it ends early."""
+    for key in path.split("."):
+        if not isinstance(document, Mapping):
+            return None
+        document = document.get(key)
+    return document
+
+
+def child_scopes(document: Mapping[str, Any], child: Child) -> Iterator[dict[str, Any]]:
+    """Yield, for every row of a child table, what its inputs may name.
+
+    That is the document's own keys, the items that the row stands in under the names of their
+    lists, and what the lookups found.
+    """
+    tables = {
+        name: {
+            key: item
+            for item in reversed(_items(find(document, lookup.list)))
+            if isinstance(key := find(item, lookup.key), str)
+        }
+        for name, lookup in child.lookups.items()
+    }
+    for scope in _nest(dict(document), child.each.split(".")):
+        for name, lookup in child.lookups.items():
+            key = find(scope, lookup.equals)
+            scope[name] = tables[name].get(key) if isinstance(key, str) else None
+        yield scope
+
+
+def _nest(scope: dict[str, Any], levels: list[str]) -> Iterator[dict[str, Any]]:
+    if not levels:
+        yield scope
+        return
+    name, *inner = levels
+    for item in _items(scope.get(name)):
+        content = item if isinstance(item, Mapping) else {}
+        below = {inner[0]: content.get(inner[0])} if inner else {}
+        yield from _nest({**scope, name: content, **below}, inner)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _strings(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [item for item in values if isinstance(item, str)]
+
+
+def _text(value: Any, join: str) -> str | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return str(value) if math.isfinite(value) else None
+    return join.join(part for item in _strings(value) if (part := item.strip())) or None
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _MAX_INTEGER:
+        return None
+    return value
+
+
+def _date(value: Any) -> date | None:
+    match = _DAY.match(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    try:
+        return date.fromisoformat(match[1])
+    except ValueError:
+        return None
+
+
+_READERS: Mapping[InputType, Callable[[Any], Value]] = {
+    InputType.TEXTS: lambda value: [text for item in _items(value) if (text := _text(item, " "))],
+    InputType.INTEGER: _integer,
+    InputType.BOOLEAN: lambda value: value if isinstance(value, bool) else None,
+    InputType.DATE: _date,
+    InputType.COUNT: lambda value: len(_items(value)),
+    InputType.WORDS: lambda value: sum(len(text.split()) for text in _strings(value)),
+}

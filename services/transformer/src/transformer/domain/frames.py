@@ -1,0 +1,138 @@
+"""Bronze heads as frames: a row per contributing record, strongest first within its entity."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from transformer.domain.documents import child_scopes, read_input
+from transformer.domain.entity import INPUT_TYPES, RECORD_COLUMNS, ChildRules, Entity
+from transformer.domain.records import Head
+
+ENTITY = "@entity"
+ROW = "@row"
+RANK = "@rank"
+EXTERNAL_ID = "@external_id"
+"""Columns of the machinery; rules cannot name them."""
+
+
+def winner_of(unit: str) -> str:
+    """Return the column that holds the place of the record that wins a unit of fields."""
+    return f"@winner.{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The records that contribute, in order of entity and strength."""
+
+    heads: list[Head]
+    documents: list[dict[str, Any]]
+    frame: pl.DataFrame
+    """One row each: entity, place in the lists above, rank of the source, ids, field values."""
+
+
+def rank_candidates(entity: Entity, heads: Sequence[Head]) -> Candidates:
+    """Assign each live record to its source, order them, and evaluate the fields on each.
+
+    A record that belongs to no source of the rules does not contribute. Without any regard to the
+    order of `heads`.
+    """
+    live = [head for head in heads if not head.is_deleted and head.document is not None]
+    documents = [_document(head) for head in live]
+    ranked = _ranked(entity, _input_frame(entity, live, documents))
+    order: list[int] = ranked[ROW].to_list()
+    frame = ranked.with_columns(pl.int_range(pl.len()).alias(ROW)).select(
+        ENTITY,
+        ROW,
+        RANK,
+        pl.col("external_id").alias(EXTERNAL_ID),
+        *(expression.alias(name) for name, expression in entity.fields.items()),
+    )
+    return Candidates(
+        heads=[live[index] for index in order],
+        documents=[documents[index] for index in order],
+        frame=frame,
+    )
+
+
+def _document(head: Head) -> dict[str, Any]:
+    """Read a record; one that is no JSON object has no values."""
+    document = json.loads(head.document or "null")
+    return document if isinstance(document, dict) else {}
+
+
+def _input_frame(
+    entity: Entity, heads: list[Head], documents: list[dict[str, Any]]
+) -> pl.DataFrame:
+    inputs = entity.config.inputs
+    data: dict[str, Any] = {
+        ENTITY: [head.entity_id for head in heads],
+        ROW: range(len(heads)),
+        "source_system": [head.source_system for head in heads],
+        "external_id": [head.external_id for head in heads],
+    }
+    for name, item in inputs.items():
+        data[name] = [read_input(document, item) for document in documents]
+    schema = {
+        ENTITY: pl.String(),
+        ROW: pl.Int64(),
+        **RECORD_COLUMNS,
+        **{name: INPUT_TYPES[item.type] for name, item in inputs.items()},
+    }
+    return pl.DataFrame(data, schema=schema)
+
+
+def _ranked(entity: Entity, inputs: pl.DataFrame) -> pl.DataFrame:
+    rank = pl.coalesce(
+        pl.when(condition).then(pl.lit(index, dtype=pl.Int32))
+        for index, condition in enumerate(entity.sources)
+    )
+    newest_first = entity.config.newest_first
+    ascending_after = ["source_system", "external_id"]
+    return (
+        inputs.with_columns(rank.alias(RANK))
+        .filter(pl.col(RANK).is_not_null())
+        .sort(
+            ENTITY,
+            RANK,
+            *newest_first,
+            *ascending_after,
+            descending=[False, False, *(True for _ in newest_first), False, False],
+            nulls_last=True,
+        )
+    )
+
+
+def child_frame(
+    rules: ChildRules, candidates: Candidates, winners: Sequence[tuple[str, int]]
+) -> pl.DataFrame:
+    """Lay out a child table: the entity, the number, and the columns, a row per item.
+
+    Args:
+        rules: The child table's.
+        candidates: What the rows are taken from.
+        winners: Entities, each with the place of the record whose document counts.
+    """
+    child = rules.config
+    entities: list[str] = []
+    numbers: list[int] = []
+    values: dict[str, list[Any]] = {name: [] for name in child.inputs}
+    for entity_id, row in winners:
+        for number, scope in enumerate(child_scopes(candidates.documents[row], child), start=1):
+            entities.append(entity_id)
+            numbers.append(number)
+            for name, item in child.inputs.items():
+                values[name].append(read_input(scope, item))
+    schema = {
+        ENTITY: pl.String(),
+        child.number: pl.Int32(),
+        **{name: INPUT_TYPES[item.type] for name, item in child.inputs.items()},
+    }
+    frame = pl.DataFrame({ENTITY: entities, child.number: numbers, **values}, schema=schema)
+    return frame.select(
+        ENTITY,
+        child.number,
+        *(expression.alias(name) for name, expression in rules.fields.items()),
+    )

@@ -1,0 +1,257 @@
+"""The transformation itself: bronze heads and rules in, one outcome per entity out.
+
+Pure, set-wise and deterministic: the order of the heads, their grouping into calls and earlier
+results make no difference.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from transformer.domain import quality
+from transformer.domain.entity import Entity, mismatch_flag, source_flag
+from transformer.domain.frames import (
+    ENTITY,
+    EXTERNAL_ID,
+    RANK,
+    ROW,
+    Candidates,
+    child_frame,
+    rank_candidates,
+    winner_of,
+)
+from transformer.domain.hashing import hash_contents, hash_state
+from transformer.domain.provenance import Explainer
+from transformer.domain.records import Absent, Basis, Head, Merged, Outcome, Rejected
+from transformer.domain.rules import ColumnType, Disagreement
+
+FLAGS = "@flags"
+POINTS = "@points"
+VERSION_IDS = "@version_ids"
+
+
+def merge(entity: Entity, entity_ids: Iterable[str], heads: Sequence[Head]) -> list[Outcome]:
+    """Compute the silver state of entities.
+
+    Args:
+        entity: The rules.
+        entity_ids: Which; each gets one outcome, in sorted order.
+        heads: All their bronze heads, tombstones included, in any order.
+    """
+    wanted = sorted(set(entity_ids))
+    by_entity: dict[str, list[Head]] = {entity_id: [] for entity_id in wanted}
+    for head in heads:
+        by_entity[head.entity_id].append(head)
+    bases = {entity_id: _basis(found) for entity_id, found in by_entity.items()}
+    live = [head for head in heads if not head.is_deleted]
+    computed = {item.entity_id: item for item in _merge_isolated(entity, live, bases)}
+    return [
+        computed.get(entity_id) or _absent(entity, entity_id, bases[entity_id])
+        for entity_id in wanted
+    ]
+
+
+def _merge_isolated(
+    entity: Entity, live: Sequence[Head], bases: Mapping[str, Basis]
+) -> list[Merged | Rejected]:
+    """Merge together; if a strange value breaks an expression, its record alone fails (S2-28)."""
+    try:
+        return _merge(entity, live, bases)
+    except PolarsError as error:
+        ids = sorted({head.entity_id for head in live})
+        if len(ids) == 1:
+            reason = str(error).strip().splitlines()[0]
+            basis = bases[ids[0]]
+            return [_rejected(entity, ids[0], basis, reasons=(f"a rule failed: {reason}",))]
+        return [
+            outcome
+            for entity_id in ids
+            for outcome in _merge_isolated(
+                entity, [head for head in live if head.entity_id == entity_id], bases
+            )
+        ]
+
+
+def _merge(
+    entity: Entity, live: Sequence[Head], bases: Mapping[str, Basis]
+) -> list[Merged | Rejected]:
+    if not live:
+        return []
+    candidates = rank_candidates(entity, live)
+    merged = _survivors(entity, candidates.frame)
+    children = _children(entity, candidates, merged)
+    merged = _roll_up(entity, merged, children)
+    for name, expression in entity.derived.items():
+        merged = merged.with_columns(expression.alias(name))
+    merged = merged.with_columns(
+        quality.flags_of(entity).alias(FLAGS), quality.points_of(entity).alias(POINTS)
+    )
+    failures = _failures(entity, merged)
+    contributing = set(merged[ENTITY].to_list())
+    for entity_id in {head.entity_id for head in live} - contributing:
+        failures[entity_id] = ("no source of the rules takes the record",)
+    rejected = [
+        _rejected(entity, entity_id, bases[entity_id], reasons=reasons)
+        for entity_id, reasons in failures.items()
+    ]
+    passed = merged.filter(~pl.col(ENTITY).is_in(list(failures)))
+    return [*rejected, *_records(entity, candidates, passed, children, bases)]
+
+
+def _survivors(entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
+    """Pick every field's winner: a row per entity, strongest record first."""
+    units = entity.config.units()
+    claims = frame.with_columns(
+        pl.any_horizontal(pl.col(member).is_not_null() for member in members).alias(_claims(unit))
+        for unit, members in units.items()
+    )
+    winners = [pl.col(ROW).filter(_claims(unit)).first().alias(winner_of(unit)) for unit in units]
+    values = [
+        pl.col(name).filter(_claims(unit)).first()
+        for unit, members in units.items()
+        for name in members
+    ]
+    sources = [
+        (pl.col(RANK) == index).any().alias(source_flag(source.name))
+        for index, source in enumerate(entity.config.sources)
+    ]
+    ids = pl.col(EXTERNAL_ID).alias(VERSION_IDS)
+    count = pl.len().cast(pl.Int32).alias("version_count")
+    merged = claims.group_by(ENTITY, maintain_order=True).agg(
+        *winners, *values, *sources, count, ids
+    )
+    for item in entity.config.quality.mismatches:
+        if isinstance(item, Disagreement):
+            merged = merged.join(_disagreement(frame, entity, item.field), on=ENTITY, how="left")
+    return merged
+
+
+def _claims(unit: str) -> str:
+    """Return the column that tells whether a record can win a unit: any value of it counts."""
+    return f"@claims.{unit}"
+
+
+def _disagreement(frame: pl.DataFrame, entity: Entity, field: str) -> pl.DataFrame:
+    """Compare the best value of each source, without regard to case; null says nothing (C-17)."""
+    value = pl.col(field)
+    if entity.config.fields[field].type is ColumnType.TEXT:
+        value = value.str.to_lowercase()
+    best = (
+        frame.filter(pl.col(field).is_not_null())
+        .group_by(ENTITY, RANK, maintain_order=True)
+        .agg(value.first())
+    )
+    differs = (pl.col(field).n_unique() > 1).alias(mismatch_flag(field))
+    return best.group_by(ENTITY, maintain_order=True).agg(differs)
+
+
+def _children(
+    entity: Entity, candidates: Candidates, merged: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    frames = {}
+    for rules in entity.children:
+        winner = winner_of(f"group {rules.config.of}")
+        winners = merged.select(ENTITY, winner).drop_nulls().rows()
+        frames[rules.config.table] = child_frame(rules, candidates, winners)
+    return frames
+
+
+def _roll_up(
+    entity: Entity, merged: pl.DataFrame, children: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    for table, frame in children.items():
+        of_table = [
+            entity.rollups[name].alias(name)
+            for name, rollup in entity.config.rollups.items()
+            if rollup.of == table
+        ]
+        sums = frame.group_by(ENTITY, maintain_order=True).agg(of_table)
+        merged = merged.join(sums, on=ENTITY, how="left")
+    return merged.with_columns(pl.col(name).fill_null(0) for name in entity.rollups)
+
+
+def _failures(entity: Entity, merged: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return why records break validations (S2-27)."""
+    rules = entity.config.validations
+    if not rules:
+        return {}
+    checks = merged.select(
+        ENTITY, *(item.alias(f"@{index}") for index, item in enumerate(entity.validations))
+    )
+    return {
+        entity_id: tuple(
+            f"{rule.name}: {rule.message}"
+            for rule, passed in zip(rules, results, strict=True)
+            if not passed
+        )
+        for entity_id, *results in checks.rows()
+        if not all(results)
+    }
+
+
+def _records(
+    entity: Entity,
+    candidates: Candidates,
+    merged: pl.DataFrame,
+    children: Mapping[str, pl.DataFrame],
+    bases: Mapping[str, Basis],
+) -> list[Merged]:
+    rows_of = {table: _rows_by_entity(frame) for table, frame in children.items()}
+    explainer = Explainer(entity, candidates, merged)
+    hashes = hash_contents(merged, (*entity.columns, VERSION_IDS, FLAGS, POINTS), children)
+    values = merged.select(entity.columns).rows()
+    labels = merged.select(ENTITY, VERSION_IDS, FLAGS, POINTS).rows()
+    return [
+        _record(
+            entity,
+            bases[entity_id],
+            entity_id=entity_id,
+            values=row,
+            version_ids=tuple(ids),
+            score=quality.score(points),
+            flags=tuple(flags),
+            children={table: found.get(entity_id, []) for table, found in rows_of.items()},
+            provenance=explainer.explain(entity_id),
+            content_hash=hashes[entity_id],
+        )
+        for (entity_id, ids, flags, points), row in zip(labels, values, strict=True)
+    ]
+
+
+def _record(entity: Entity, basis: Basis, **parts: Any) -> Merged:
+    state_hash = hash_state(
+        entity, basis, content=parts["content_hash"], provenance=parts["provenance"]
+    )
+    return Merged(
+        basis=basis,
+        state_hash=state_hash,
+        ruleset_version=entity.config.ruleset_version,
+        **parts,
+    )
+
+
+def _rows_by_entity(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for entity_id, *row in frame.rows():
+        found.setdefault(entity_id, []).append(tuple(row))
+    return found
+
+
+def _basis(heads: Sequence[Head]) -> Basis:
+    return Basis(
+        bronze_at=max((head.stored_at for head in heads), default=None),
+        bronze_versions=sum(head.version for head in heads),
+    )
+
+
+def _absent(entity: Entity, entity_id: str, basis: Basis) -> Absent:
+    return Absent(entity_id, basis, hash_state(entity, basis, content="absent"))
+
+
+def _rejected(
+    entity: Entity, entity_id: str, basis: Basis, *, reasons: tuple[str, ...]
+) -> Rejected:
+    state_hash = hash_state(entity, basis, content="rejected: " + "; ".join(reasons))
+    return Rejected(entity_id, basis, reasons, state_hash)

@@ -1,0 +1,103 @@
+"""What goes into the merge and what comes out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The latest bronze version of one external id."""
+
+    entity_id: str
+    source_system: str
+    external_id: str
+    version: int
+    is_deleted: bool
+    stored_at: datetime
+    """When bronze stored it: the only time that silver's own times derive from."""
+
+    document: str | None
+    """The record as JSON text; None for a tombstone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where one silver value comes from."""
+
+    field: str
+    rule: str
+    source: str | None = None
+    """The source's name in the rules; None where no record won (null or computed values)."""
+
+    source_system: str | None = None
+    external_id: str | None = None
+    bronze_version: int | None = None
+    losers: tuple[Mapping[str, Any], ...] = ()
+    """The other contributing records, strongest first, with their values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The bronze state that an outcome was computed from."""
+
+    bronze_at: datetime | None
+    """When the newest of the versions was stored; None where bronze knows nothing."""
+
+    bronze_versions: int
+    """The sum of the heads' versions: grows with every version that bronze stores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The silver record of an entity."""
+
+    entity_id: str
+    basis: Basis
+    values: tuple[Any, ...]
+    """In the order of `Entity.columns`."""
+
+    version_ids: tuple[str, ...]
+    """External ids of the contributing bronze records, strongest first."""
+
+    score: Decimal
+    flags: tuple[str, ...]
+    ruleset_version: int
+    children: Mapping[str, list[tuple[Any, ...]]]
+    """Rows by child table, each in the order of `ChildRules.columns`."""
+
+    provenance: tuple[Provenance, ...]
+    content_hash: str
+    """Of everything a reader sees: values, version ids, score, flags, children."""
+
+    state_hash: str
+    """Of the content, the basis, the provenance and the ruleset: if equal, nothing is written."""
+
+    @property
+    def quality(self) -> tuple[Decimal, tuple[str, ...], int]:
+        """How good the record is, and by which rules."""
+        return self.score, self.flags, self.ruleset_version
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The entity has no live bronze record; it does not stand in silver."""
+
+    entity_id: str
+    basis: Basis
+    state_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The record breaks validations; it does not stand in silver and is listed as a failure."""
+
+    entity_id: str
+    basis: Basis
+    reasons: tuple[str, ...]
+    state_hash: str
+
+
+Outcome: TypeAlias = Merged | Absent | Rejected

@@ -1,0 +1,1 @@
+"""What the transformer does with events; knows ports only."""

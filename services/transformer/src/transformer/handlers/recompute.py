@@ -1,0 +1,164 @@
+"""Recomputes entities inside the caller's transaction: lock, read bronze, merge, write, publish."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chassis.db import Connection, Transaction
+from chassis.logs import get_logger
+from contracts.envelope import Event
+from contracts.layers import SilverChanged, SilverOperation
+from contracts.runs import RunCounts
+from contracts.topics import SILVER_CHANGED
+from transformer import metrics
+from transformer.domain.changes import Change, Changes, Status, compare
+from transformer.domain.entity import Entity
+from transformer.domain.records import Merged
+from transformer.ports import BronzeReader, Merger, SilverStore
+
+Causes = Mapping[str, Event[Any]]
+"""The event that asked for an entity's recomputation, by entity id."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a recomputation did; counted in metrics once its transaction has committed."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    retired: int = 0
+    rejected: int = 0
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, changes: Changes) -> None:
+        """Count changes."""
+        for change, record in changes.upserted:
+            if not change.is_visible:
+                self.unchanged += 1
+                continue
+            self.scores.append(float(record.score))
+            if change.version == 1:
+                self.new += 1
+            else:
+                self.changed += 1
+        self.retired += sum(change.is_visible for change, _ in changes.retired)
+        self.unchanged += sum(not change.is_visible for change, _ in changes.retired)
+        self.rejected += len(changes.rejected)
+        self.unchanged += changes.unchanged
+
+    def counts(self) -> RunCounts:
+        """Return the same as a run reports it."""
+        upserted = self.new + self.changed
+        return RunCounts(
+            processed=upserted + self.unchanged + self.retired + self.rejected,
+            new=self.new,
+            changed=self.changed,
+            unchanged=self.unchanged,
+            deleted=self.retired,
+            failed=self.rejected,
+        )
+
+    def publish(self, entity_type: str) -> None:
+        """Put the numbers into the metrics."""
+        for outcome, count in (
+            ("upserted", self.new + self.changed),
+            ("unchanged", self.unchanged),
+            ("retired", self.retired),
+            ("rejected", self.rejected),
+        ):
+            metrics.RECORDS.labels(entity_type, outcome).inc(count)
+        for score in self.scores:
+            metrics.QUALITY.labels(entity_type).observe(score)
+
+
+class Recompute:
+    """Brings silver up to date with bronze, for the entities it is told."""
+
+    def __init__(
+        self, bronze: BronzeReader, silver: SilverStore, *, merger: Merger, chunk: int
+    ) -> None:
+        self._bronze = bronze
+        self._silver = silver
+        self._merger = merger
+        self._chunk = chunk
+
+    async def apply(
+        self,
+        transaction: Transaction,
+        entity: Entity,
+        entity_ids: Iterable[str],
+        *,
+        causes: Causes | None = None,
+    ) -> Tally:
+        """Recompute entities and publish `silver.changed` for those that readers see differently.
+
+        All are locked at once and in order; then bronze is read, so the last of several
+        concurrent transactions has seen the newest heads. Memory is bounded by the chunk.
+        """
+        started = time.monotonic()
+        ids = sorted(set(entity_ids))
+        tally = Tally()
+        states = await self._silver.lock(transaction.connection, entity, ids)
+        for start in range(0, len(ids), self._chunk):
+            chunk = ids[start : start + self._chunk]
+            changes = await self._compare(transaction.connection, entity, chunk, states)
+            await self._silver.apply(transaction.connection, entity, changes)
+            for change in changes.all:
+                _announce(transaction, entity, change, (causes or {}).get(change.entity_id))
+            tally.add(changes)
+            _log_rejections(entity, changes)
+        duration = metrics.RECOMPUTE_DURATION.labels(entity.entity_type)
+        duration.observe(time.monotonic() - started)
+        return tally
+
+    async def preview(
+        self, connection: Connection, entity: Entity, entity_ids: Iterable[str]
+    ) -> Tally:
+        """Count what `apply` would do, and write nothing (S2-37)."""
+        ids = sorted(set(entity_ids))
+        tally = Tally()
+        states = await self._silver.states(connection, entity, ids)
+        for start in range(0, len(ids), self._chunk):
+            chunk = ids[start : start + self._chunk]
+            tally.add(await self._compare(connection, entity, chunk, states))
+        return tally
+
+    async def _compare(
+        self, connection: Connection, entity: Entity, ids: Sequence[str], states: Mapping[str, Any]
+    ) -> Changes:
+        heads = await self._bronze.heads(connection, entity.entity_type, ids)
+        return compare(states, await self._merger.merge(entity, ids, heads))
+
+
+def _announce(
+    transaction: Transaction, entity: Entity, change: Change, cause: Event[Any] | None
+) -> None:
+    if not change.is_visible:
+        return
+    record = change.outcome if isinstance(change.outcome, Merged) else None
+    transaction.publish(
+        SILVER_CHANGED,
+        SilverChanged(
+            operation=SilverOperation.UPSERTED if record else SilverOperation.RETIRED,
+            entity_type=entity.entity_type,
+            entity_id=change.entity_id,
+            version=change.version,
+            quality_score=str(record.score) if record else None,
+            quality_flags=record.flags if record else (),
+        ),
+        cause=cause,
+    )
+
+
+def _log_rejections(entity: Entity, changes: Changes) -> None:
+    for change, outcome in changes.rejected:
+        get_logger().warning(
+            "record_rejected",
+            outcome="warning",
+            entity_type=entity.entity_type,
+            entity_id=change.entity_id,
+            reasons=outcome.reasons,
+            was_live=change.was is Status.LIVE,
+        )

@@ -1,0 +1,144 @@
+"""The `transform` run: recomputes entities of one type, page by page, and resumes where it was.
+
+Events keep silver up to date; a run is for new rules, and for repair: with `changed_since` it
+takes what bronze stored from that time on, by bronze's clock and not by when a run ended (C-11).
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from chassis.db import Database
+from chassis.errors import PermanentError
+from chassis.logs import get_logger
+from chassis.runs import Run, RunContext
+from contracts.errors import ErrorCategory
+from contracts.runs import RunCounts
+from transformer.domain.entity import Entity
+from transformer.handlers.recompute import Recompute, Tally
+from transformer.ports import BronzeReader
+
+
+class TransformParameters(BaseModel):
+    """What a `transform` run may be asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity_type: str
+    entity_ids: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
+    """Only these; empty means every entity of the type."""
+
+    changed_since: AwareDatetime | None = None
+    """Only entities of which bronze stored a version at or after this time."""
+
+
+class TransformJob:
+    """Executes `transform` runs."""
+
+    def __init__(
+        self,
+        entities: Mapping[str, Entity],
+        recompute: Recompute,
+        *,
+        bronze: BronzeReader,
+        database: Database,
+        page: int,
+    ) -> None:
+        self._entities = entities
+        self._recompute = recompute
+        self._bronze = bronze
+        self._database = database
+        self._page = page
+
+    async def __call__(self, context: RunContext) -> RunCounts:
+        """Recompute page by page; each page and its checkpoint commit together.
+
+        Raises:
+            PermanentError: the parameters are wrong, or name a type without rules.
+        """
+        parameters = _read_parameters(context.run)
+        entity = self._entities.get(parameters.entity_type)
+        if entity is None:
+            raise PermanentError(
+                f"no rules for {parameters.entity_type!r}; known: {', '.join(self._entities)}",
+                category=ErrorCategory.CONFIG_VALIDATION,
+            )
+        checkpoint = context.run.checkpoint or {}
+        counts = RunCounts.model_validate(checkpoint.get("counts", {}))
+        total = await self._count(parameters)
+        async for ids in self._pages(parameters, after=checkpoint.get("after", "")):
+            counts = await self._do_page(context, entity, ids, counts=counts)
+            await context.report(counts, total=total, message=_describe(context.run, counts))
+        if context.run.dry_run:
+            get_logger().info("transform_previewed", message=_describe(context.run, counts))
+        return counts
+
+    async def _do_page(
+        self, context: RunContext, entity: Entity, ids: list[str], *, counts: RunCounts
+    ) -> RunCounts:
+        if context.run.dry_run:
+            async with self._database.connection() as connection:
+                tally = await self._recompute.preview(connection, entity, ids)
+            return _add(counts, tally)
+        async with context.transaction() as transaction:
+            tally = await self._recompute.apply(transaction, entity, ids)
+            counts = _add(counts, tally)
+            state: dict[str, Any] = {"after": ids[-1], "counts": counts.model_dump()}
+            await context.checkpoint(state, transaction=transaction)
+        tally.publish(entity.entity_type)
+        return counts
+
+    async def _pages(
+        self, parameters: TransformParameters, *, after: str
+    ) -> AsyncGenerator[list[str]]:
+        wanted = sorted(item for item in set(parameters.entity_ids) if item > after)
+        if parameters.entity_ids:
+            for start in range(0, len(wanted), self._page):
+                yield wanted[start : start + self._page]
+            return
+        while ids := await self._next_page(parameters, after):
+            yield ids
+            after = ids[-1]
+
+    async def _next_page(self, parameters: TransformParameters, after: str) -> list[str]:
+        async with self._database.connection() as connection:
+            return await self._bronze.page(
+                connection,
+                parameters.entity_type,
+                after=after,
+                limit=self._page,
+                changed_since=parameters.changed_since,
+            )
+
+    async def _count(self, parameters: TransformParameters) -> int:
+        if parameters.entity_ids:
+            return len(set(parameters.entity_ids))
+        async with self._database.connection() as connection:
+            return await self._bronze.count(
+                connection, parameters.entity_type, changed_since=parameters.changed_since
+            )
+
+
+def _read_parameters(run: Run) -> TransformParameters:
+    try:
+        return TransformParameters.model_validate(run.parameters)
+    except ValidationError as error:
+        names = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
+        raise PermanentError(
+            f"the run's parameters are wrong: {names}", category=ErrorCategory.CONFIG_VALIDATION
+        ) from error
+
+
+def _add(counts: RunCounts, tally: Tally) -> RunCounts:
+    more = tally.counts().model_dump()
+    return RunCounts(**{name: value + more[name] for name, value in counts.model_dump().items()})
+
+
+def _describe(run: Run, counts: RunCounts) -> str | None:
+    if not run.dry_run:
+        return None
+    return (
+        f"would upsert {counts.new + counts.changed}, would retire {counts.deleted}, "
+        f"would reject {counts.failed}"
+    )

@@ -1,0 +1,88 @@
+"""What the transformation asks of the outside; adapters provide it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from chassis.db import Connection
+from transformer.domain.changes import Changes, State
+from transformer.domain.entity import Entity
+from transformer.domain.records import Head, Outcome
+
+
+class BronzeReader(Protocol):
+    """Reads what bronze knows; never writes."""
+
+    async def heads(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> list[Head]:
+        """Return the heads of entities, tombstones included, as of now, in one statement."""
+        ...
+
+    async def page(
+        self,
+        connection: Connection,
+        entity_type: str,
+        *,
+        after: str,
+        limit: int,
+        changed_since: datetime | None = None,
+    ) -> list[str]:
+        """Return the next entity ids behind `after`, in order.
+
+        Args:
+            connection: Where to read.
+            entity_type: Which.
+            after: The last id of the page before; empty for the first page.
+            limit: How many at the most.
+            changed_since: Only entities of which bronze stored a version at or after this time.
+        """
+        ...
+
+    async def count(
+        self, connection: Connection, entity_type: str, *, changed_since: datetime | None = None
+    ) -> int:
+        """Return how many entities `page` will give."""
+        ...
+
+
+class SilverStore(Protocol):
+    """Keeps silver; every call is set-wise and runs in the caller's transaction."""
+
+    async def lock(
+        self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
+    ) -> dict[str, State]:
+        """Lock entities until the transaction ends, and return what is stored about them.
+
+        Whoever holds the lock and then reads bronze sees every version that earlier holders saw.
+        Locks are taken in order, so that transactions cannot block each other in a circle.
+        """
+        ...
+
+    async def states(
+        self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
+    ) -> dict[str, State]:
+        """Return what is stored about entities, without locking; unknown ones are left out."""
+        ...
+
+    async def apply(self, connection: Connection, entity: Entity, changes: Changes) -> None:
+        """Write changes; readers see all of them at the commit."""
+        ...
+
+    async def check(self, connection: Connection, entity: Entity) -> None:
+        """Prove that the tables have the columns that the rules fill.
+
+        Raises:
+            SilverSchemaError: names the columns that are missing or of another type.
+        """
+        ...
+
+
+class Merger(Protocol):
+    """Runs `transformer.domain.merge.merge` where it does not block the event loop."""
+
+    async def merge(
+        self, entity: Entity, entity_ids: Sequence[str], heads: Sequence[Head]
+    ) -> list[Outcome]:
+        """Compute the silver state of entities; one outcome each, in sorted order."""
+        ...

@@ -1,0 +1,32 @@
+"""What the transformer reads from its environment."""
+
+from pydantic import BaseModel, ConfigDict
+
+from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings, SettingsPart, env
+
+
+class TransformerPart(SettingsPart):
+    """The transformer's own variables."""
+
+    chunk_entities: int = env("TRANSFORMER_CHUNK_ENTITIES", 100, ge=1, le=5000)
+    """Entities merged at a time: with the largest document, the bound of memory."""
+
+    page_entities: int = env("TRANSFORMER_PAGE_ENTITIES", 500, ge=1, le=5000)
+    """Entities per transaction of a `transform` run."""
+
+    merge_workers: int = env("TRANSFORMER_MERGE_WORKERS", 1, ge=1, le=16)
+    """Merges at a time in this process."""
+
+    polars_threads: int = env("TRANSFORMER_POLARS_THREADS", 2, ge=1, le=64)
+    """Cores that polars takes; its own default is every core of the node, not of the pod."""
+
+
+class TransformerSettings(BaseModel):
+    """Everything the service is told at start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kafka: KafkaSettings
+    database: DatabaseSettings
+    process: ProcessSettings
+    transformer: TransformerPart
