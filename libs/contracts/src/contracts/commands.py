@@ -29,7 +29,7 @@ class OverlapPolicy(StrEnum):
 class Command(Message):
     """What every command carries."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     command_id: Identifier | None = None
     """Makes the command idempotent; the message's own position stands in when it is left out."""

@@ -20,14 +20,14 @@ Attribute = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 class Event(BaseModel, Generic[Data]):
     """One CloudEvent with its typed data."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     specversion: Literal["1.0"] = "1.0"
     id: Identifier
     """Unique per `source`; a re-published event keeps it, which is how consumers recognise it."""
 
     type: Attribute
-    """The topic's name without a version suffix, e.g. `file.changed`."""
+    """The topic's name, e.g. `file.changed`."""
 
     source: Attribute
     """The producing service, as a URI path: `/scanner`."""
@@ -38,7 +38,11 @@ class Event(BaseModel, Generic[Data]):
     subject: Annotated[str, StringConstraints(min_length=1, max_length=3000)] | None = None
     """The message key in text form: what the event is about."""
 
-    datacontenttype: Literal["application/json"] = "application/json"
+    datacontenttype: Annotated[
+        str, StringConstraints(max_length=255, pattern=r"^application/json *(;.*)?$")
+    ] = "application/json"
+    """Written plain; other producers add parameters such as a character set."""
+
     dataschema: Attribute | None = None
     """Name of the published JSON Schema, e.g. `file.changed.json`."""
 

@@ -51,7 +51,7 @@ class SilverChanged(Message):
     version: Annotated[int, Field(ge=1)]
     """Counts the states of the record in its history."""
 
-    quality_score: Annotated[str, Field(pattern=r"^[01]\.[0-9]{2}$")] | None = None
+    quality_score: Annotated[str, Field(pattern=r"^(0\.[0-9]{2}|1\.00)$")] | None = None
     """Two decimals, `0.00` to `1.00`; None when retired."""
 
     quality_flags: tuple[Name, ...] = ()

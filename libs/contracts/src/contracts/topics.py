@@ -50,8 +50,11 @@ class Topic:
     """Whether bare data (no envelope) is accepted."""
 
     def dead_letters_of(self, consumer: str) -> str:
-        """Return the name of the topic that takes what `consumer` rejects."""
-        return f"{self.name}.{consumer}.dead"
+        """Return the name of the topic that takes what `consumer` rejects.
+
+        A consumer is a Python name; a topic is also a Kubernetes name, which has no `_`.
+        """
+        return f"{self.name}.{consumer.replace('_', '-')}.dead"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 A message crosses trust borders, so every string has a maximum length and every time is UTC.
 """
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -34,14 +35,22 @@ UtcDatetime = Annotated[
 RFC 3339 with microseconds in JSON.
 """
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$")]
-"""A configured name: source, data set, table, service."""
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
+]
+"""A configured name: source, data set, table, service.
+
+No leading dot or hyphen, because names become parts of paths and arguments.
+"""
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 """An identifier that a source gave: external ids, entity ids, event ids."""
 
-FilePath = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
-"""A path below a source's root, `/`-separated, without a leading `/`."""
+FilePath = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[^/]")]
+"""A path below a source's root, `/`-separated, without a leading `/`.
+
+Whether it may be opened is decided by `chassis.shares.paths`, against the server's own rules.
+"""
 
 ShortText = Annotated[str, StringConstraints(max_length=1000)]
 """A sentence for people: a reason, a message."""
@@ -49,11 +58,38 @@ ShortText = Annotated[str, StringConstraints(max_length=1000)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""
 
-JsonObject = dict[str, Any]
-"""A JSON object whose shape belongs to a source, not to Penstock."""
+
+def _is_json(value: Any) -> bool:
+    """Return whether JSON has a form for `value` (it has none for NaN and infinity)."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_json(item) for item in value)
+    return value is None or isinstance(value, str | int)
+
+
+def _only_json(value: dict[str, Any]) -> dict[str, Any]:
+    if not _is_json(value):
+        raise ValueError(
+            "only what JSON can carry: texts, finite numbers, booleans, lists, objects"
+        )
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_only_json)]
+"""A JSON object whose shape belongs to a source, not to Penstock.
+
+What JSON cannot carry is refused where the message is made: rendering would silently write
+`null` for it.
+"""
 
 
 class Message(BaseModel):
-    """Base of everything in an envelope: frozen; readers ignore fields they do not know yet."""
+    """Base of everything in an envelope: frozen; readers ignore fields they do not know yet.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    Error texts name fields and never quote values, which may be secret.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -1,0 +1,100 @@
+"""Commands are untrusted: what they may say is bounded and known."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.commands import (
+    Command,
+    OverlapPolicy,
+    RefreshRequested,
+    ReplayRequested,
+    RunCancelRequested,
+    ScanRequested,
+    TransformRequested,
+    WrdsSyncRequested,
+)
+
+SMALLEST: list[tuple[type[Command], dict[str, Any]]] = [
+    (ScanRequested, {"source": "nas"}),
+    (RefreshRequested, {"table": "all"}),
+    (WrdsSyncRequested, {"dataset": "crsp"}),
+    (ReplayRequested, {"topic": "file.changed.ingestor.dead"}),
+    (TransformRequested, {"entity_type": "transcript"}),
+    (RunCancelRequested, {"run_id": "0b2f"}),
+]
+
+
+@pytest.mark.parametrize(("command", "fields"), SMALLEST, ids=lambda item: str(item)[:40])
+def test_one_field_is_enough_and_the_rest_is_harmless(
+    command: type[Command], fields: dict[str, Any]
+) -> None:
+    accepted = command.model_validate(fields)
+
+    assert accepted.dry_run is False
+    assert accepted.overlap is OverlapPolicy.SKIP
+    assert (accepted.command_id, accepted.requester, accepted.expires_at) == (
+        None,
+        "anonymous",
+        None,
+    )
+
+
+@pytest.mark.parametrize(("command", "fields"), SMALLEST, ids=lambda item: str(item)[:40])
+def test_an_unknown_field_is_refused(command: type[Command], fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        command.model_validate(fields | {"dryrun": True})
+
+
+@pytest.mark.parametrize(("command", "fields"), SMALLEST, ids=lambda item: str(item)[:40])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"command_id": ""},
+        {"command_id": "x" * 513},
+        {"requester": ""},
+        {"requester": "x" * 101},
+        {"reason": "x" * 1001},
+        {"expires_at": "2026-01-02T03:04:05"},
+        {"overlap": "overwrite"},
+        {"dry_run": "perhaps"},
+    ],
+    ids=str,
+)
+def test_a_control_field_outside_its_bounds_is_refused(
+    command: type[Command], fields: dict[str, Any], change: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError):
+        command.model_validate(fields | change)
+
+
+@pytest.mark.parametrize(
+    "target", ["", "../etc", "nas/../x", "10.0.0.1:445/share", "a b", "'; drop table x", "x" * 101]
+)
+def test_a_target_is_a_name_never_a_path_a_host_or_sql(target: str) -> None:
+    for command, field in ((ScanRequested, "source"), (RefreshRequested, "table")):
+        with pytest.raises(ValidationError):
+            command.model_validate({field: target})
+
+
+def test_a_list_of_ids_is_bounded() -> None:
+    ids = [str(number) for number in range(1000)]
+
+    assert len(
+        TransformRequested.model_validate({"entity_type": "t", "entity_ids": ids}).entity_ids
+    )
+    with pytest.raises(ValidationError, match="at most 1000"):
+        TransformRequested.model_validate({"entity_type": "t", "entity_ids": [*ids, "one more"]})
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, float("nan"), float("inf"), 1e400])
+def test_a_row_limit_that_is_no_positive_whole_number_is_refused(limit: float) -> None:
+    with pytest.raises(ValidationError):
+        RefreshRequested.model_validate({"table": "t", "row_limit": limit})
+
+
+@pytest.mark.parametrize("mode", ["delete", "FULL", "", None])
+def test_a_mode_that_does_not_exist_is_refused(mode: str | None) -> None:
+    with pytest.raises(ValidationError):
+        ScanRequested.model_validate({"source": "nas", "mode": mode})
