@@ -19,6 +19,7 @@ from chassis.bus.records import Record
 from chassis.clock import Clock
 from chassis.db import Database, Transaction
 from chassis.errors import MessageDecodeError, PermanentError, TransientError
+from chassis.failpoints import reach
 from chassis.logs import get_logger
 from chassis.retry import backoff_seconds
 from chassis.tracing import batch_span
@@ -159,6 +160,7 @@ class Applier:
             if not batch.settled:
                 async with batch.transaction():
                     pass
+        await reach("delivery.after_commit")
         self._count(batch, rejected)
 
     @contextlib.asynccontextmanager
@@ -182,6 +184,7 @@ class Applier:
             )
             for item in rejected:
                 self._bury(transaction, item, attempt)
+            await reach("delivery.before_commit")
 
     def _bury(self, transaction: Transaction, item: _Rejected, attempt: int) -> None:
         transaction.publish_raw(
