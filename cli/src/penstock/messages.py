@@ -5,6 +5,7 @@ Nothing here joins a consumer group: looking must not move a service's position.
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections.abc import AsyncGenerator, Collection, Generator
 from typing import Any
@@ -21,6 +22,9 @@ from chassis.settings import KafkaSettings
 from contracts.commands import Command
 from contracts.envelope import Event
 from contracts.topics import Topic
+
+# The client logs every attempt at a broker that is away; the command tells it once, in a sentence.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 _DEADLINE_SECONDS = 30.0
 _POLL_MS = 200
@@ -60,6 +64,19 @@ async def send_command(settings: KafkaSettings, topic: Topic, command: Command) 
     return command_id
 
 
+async def count_partitions(settings: KafkaSettings) -> dict[str, int]:
+    """Return the number of partitions of every topic that Kafka has.
+
+    Raises:
+        UnavailableError: Kafka does not answer.
+    """
+    async with _consumer(settings) as consumer:
+        with _translated("all topics"):
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                names = await consumer.topics()
+        return {name: len(consumer.partitions_for_topic(name) or ()) for name in names}
+
+
 class TopicReader:
     """Reads topics from where it was told to, without being a consumer of record."""
 
@@ -84,6 +101,15 @@ async def reading(
     Raises:
         UnavailableError: Kafka does not answer, or lacks a topic.
     """
+    async with _consumer(settings) as consumer:
+        with _translated(", ".join(topics)):
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                await _assign(consumer, topics, from_end=from_end)
+        yield TopicReader(consumer, topics)
+
+
+@contextlib.asynccontextmanager
+async def _consumer(settings: KafkaSettings) -> AsyncGenerator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap_servers,
         client_id="penstock",
@@ -91,14 +117,11 @@ async def reading(
         enable_auto_commit=False,
         **client_security(settings),
     )
-    with _translated(", ".join(topics)):
-        async with asyncio.timeout(_DEADLINE_SECONDS):
-            await consumer.start()
     try:
-        with _translated(", ".join(topics)):
+        with _translated(settings.bootstrap_servers):
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                await _assign(consumer, topics, from_end=from_end)
-        yield TopicReader(consumer, topics)
+                await consumer.start()
+        yield consumer
     finally:
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(5):
@@ -109,7 +132,7 @@ async def _assign(consumer: AIOKafkaConsumer, topics: Collection[str], *, from_e
     known = await consumer.topics()
     missing = sorted(set(topics) - known)
     if missing:
-        raise UnknownTopicOrPartitionError(", ".join(missing))
+        raise _no_topic(", ".join(missing))
     partitions = [
         TopicPartition(topic, number)
         for topic in topics
@@ -127,15 +150,16 @@ def _translated(topic: str) -> Generator[None]:
     try:
         yield
     except UnknownTopicOrPartitionError as error:
-        raise UnavailableError(
-            f"Kafka has no topic `{error}`; create it with `penstock topics apply`",
-            dependency="kafka",
-        ) from error
+        raise _no_topic(topic) from error
     except (KafkaError, TimeoutError) as error:
         reason = str(error) or type(error).__name__
-        raise UnavailableError(
-            f"Kafka does not answer for `{topic}`: {reason}", dependency="kafka"
-        ) from error
+        raise UnavailableError(f"Kafka does not answer: {reason}", dependency="kafka") from error
+
+
+def _no_topic(name: str) -> UnavailableError:
+    return UnavailableError(
+        f"Kafka has no topic `{name}`; create it with `penstock topics apply`", dependency="kafka"
+    )
 
 
 def _as_record(message: Any) -> Record:

@@ -35,6 +35,7 @@ STOP_SECONDS = 40.0
 
 _PROBE_SECONDS = 4.0
 _POLL_SECONDS = 0.05
+_LAST_LINES = 5
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ")
 
 
@@ -84,7 +85,7 @@ class ServiceProcess:
         self._port = None
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                # SIGKILL: the guarantees hold without a farewell, and nobody is left to wait for it.
+                # SIGKILL: the guarantees hold without a farewell, and nobody would wait for one.
                 *(sys.executable, "-I", "-S", exec_child.__file__),
                 *(str(os.getpid()), str(int(signal.SIGKILL)), "-", "/"),
                 *(sys.executable, "-m", self.service),
@@ -161,9 +162,10 @@ class ServiceProcess:
         return self._process
 
     def _explain_exit(self) -> str:
-        last = _read(self.log, self._log_offset).strip().rpartition("\n")[2]
-        with contextlib.suppress(json.JSONDecodeError, AttributeError):
-            last = json.loads(last).get("error", last)
+        written = _read(self.log, self._log_offset)
+        errors = [line["error"] for line in _parse(written) if "error" in line]
+        # Settings are refused before there is a log, one problem a line.
+        last = errors[-1] if errors else "; ".join(written.splitlines()[-_LAST_LINES:])
         code = self._process.returncode if self._process else None
         return f"{self.service} ended with exit code {code} ({last}); look at {self.log}."
 
@@ -177,7 +179,7 @@ class ServiceProcesses:
         self._processes: dict[str, ServiceProcess] = {}
 
     def __getitem__(self, name: str) -> ServiceProcess:
-        """Return the process called `name`: the service's name, with `-2`, `-3` … for more of it."""
+        """Return the process called `name`: a service's name, with `-2`, `-3` … for another one."""
         if name not in self._processes:
             service = name.partition("-")[0]
             self._processes[name] = ServiceProcess(service, self._env, self._folder / f"{name}.log")

@@ -90,4 +90,5 @@ def _line(name: PartName, part: PartState) -> Text:
     mark = {True: "✓", False: "·"}[part.status.is_usable]
     style = _STYLES.get(part.status, "dim")
     what = _WORKING.get(part.status, part.status.value)
-    return Text.assemble((f"{mark} ", style), f"{name.value:9}", (what, style), f"  {part.address}")
+    address = f"  {part.address}" if part.address else ""
+    return Text.assemble((f"{mark} ", style), f"{name.value:9}", (what, style), address)
