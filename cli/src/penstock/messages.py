@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Collection, Generator
+from collections.abc import AsyncGenerator, Collection, Generator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from chassis.bus.broker import client_security
@@ -70,11 +71,21 @@ async def count_partitions(settings: KafkaSettings) -> dict[str, int]:
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    async with _consumer(settings) as consumer:
-        with _translated("all topics"):
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.bootstrap_servers,
+        client_id="penstock",
+        **client_security(settings),
+    )
+    try:
+        with _translated("of any name"):
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                names = await consumer.topics()
-        return {name: len(consumer.partitions_for_topic(name) or ()) for name in names}
+                await admin.start()
+                described = await admin.describe_topics()
+    finally:
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(5):
+                await admin.close()
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
 class TopicReader:
@@ -101,10 +112,17 @@ async def reading(
     Raises:
         UnavailableError: Kafka does not answer, or lacks a topic.
     """
+    known = await count_partitions(settings)
+    missing = sorted(set(topics) - known.keys())
+    if missing:
+        raise _no_topic(", ".join(missing))
+    partitions = [
+        TopicPartition(topic, number) for topic in topics for number in range(known[topic])
+    ]
     async with _consumer(settings) as consumer:
         with _translated(", ".join(topics)):
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                await _assign(consumer, topics, from_end=from_end)
+                await _assign(consumer, partitions, from_end=from_end)
         yield TopicReader(consumer, topics)
 
 
@@ -128,16 +146,9 @@ async def _consumer(settings: KafkaSettings) -> AsyncGenerator[AIOKafkaConsumer]
                 await consumer.stop()
 
 
-async def _assign(consumer: AIOKafkaConsumer, topics: Collection[str], *, from_end: bool) -> None:
-    known = await consumer.topics()
-    missing = sorted(set(topics) - known)
-    if missing:
-        raise _no_topic(", ".join(missing))
-    partitions = [
-        TopicPartition(topic, number)
-        for topic in topics
-        for number in consumer.partitions_for_topic(topic) or ()
-    ]
+async def _assign(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], *, from_end: bool
+) -> None:
     consumer.assign(partitions)
     # Positions are fixed now; "at the end" must not come to mean a later end.
     bounds = await (consumer.end_offsets if from_end else consumer.beginning_offsets)(partitions)
