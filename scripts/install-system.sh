@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Install what the local stack needs besides Python: Java 17 or newer, Maven, Samba.
+# As root through apt-get; otherwise it names the packages. Silent when nothing is missing.
+set -euo pipefail
+
+OLDEST_JAVA=17
+PATH="$PATH:/usr/sbin:/usr/local/sbin" # smbd lies where users who are not root do not look
+
+java_is_new_enough() {
+    local java=java version
+    [ -z "${JAVA_HOME:-}" ] || java="$JAVA_HOME/bin/java"
+    command -v "$java" > /dev/null || return 1
+    version=$("$java" -version 2>&1 | sed -n 's/.*version "\(1\.\)\{0,1\}\([0-9]*\).*/\2/p' | head -n 1)
+    [ "${version:-0}" -ge "$OLDEST_JAVA" ]
+}
+
+# Not every release has every Java: Debian 12 has 17, Debian 13 has 21 and 25.
+java_package() {
+    local version
+    for version in "$OLDEST_JAVA" 21 25; do
+        if apt-cache show "openjdk-$version-jre-headless" > /dev/null 2>&1; then
+            echo "openjdk-$version-jre-headless"
+            return
+        fi
+    done
+    echo default-jre-headless
+}
+
+missing_packages() {
+    java_is_new_enough || java_package
+    command -v mvn > /dev/null || echo maven
+    { command -v smbd && command -v pdbedit; } > /dev/null || echo samba
+    command -v smbclient > /dev/null || echo smbclient
+}
+
+# The stack runs a Samba of its own on a loopback port. The package must not start another one
+# that offers home folders to the network.
+keep_services_down() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' > "$policy"
+        chmod 755 "$policy"
+        # shellcheck disable=SC2064 # the present value is meant
+        trap "rm -f '$policy'" EXIT
+    fi
+}
+
+install() {
+    local with_samba=no
+    [[ " $* " != *" samba "* ]] || with_samba=yes
+    [ "$with_samba" = no ] || keep_services_down
+    DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" > /dev/null
+    if [ "$with_samba" = yes ] && command -v systemctl > /dev/null; then
+        systemctl disable --quiet smbd nmbd 2> /dev/null || true
+    fi
+}
+
+mapfile -t missing < <(missing_packages)
+[ "${#missing[@]}" -gt 0 ] || exit 0
+
+if ! command -v apt-get > /dev/null; then
+    echo "Penstock needs Java $OLDEST_JAVA or newer, Maven and Samba; this machine has no apt-get," \
+        "so install them with its own package manager." >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "Penstock needs Debian packages that are missing; install them with:" \
+        "sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
+
+apt-get update -qq
+mapfile -t missing < <(missing_packages) # again: only now is it known which Java there is
+echo "Installing ${missing[*]}" >&2
+install "${missing[@]}"
+mapfile -t missing < <(missing_packages)
+if [ "${#missing[@]}" -gt 0 ]; then
+    echo "apt-get ended without an error, but these are still missing: ${missing[*]}" >&2
+    exit 1
+fi
