@@ -56,6 +56,7 @@ def test_two_sources_never_share_a_key() -> None:
     assert file_key("nas", "b/c") != file_key("nas.b", "c")
 
 
-def test_a_negative_size_is_refused() -> None:
+@pytest.mark.parametrize("size", [-1, 2**63, 1e30, float("nan"), "12 bytes"])
+def test_a_size_that_no_file_has_is_refused(size: object) -> None:
     with pytest.raises(ValidationError, match="size_bytes"):
-        FileFingerprint(modified_at=STATE.modified_at, size_bytes=-1)
+        FileFingerprint.model_validate({"modified_at": STATE.modified_at, "size_bytes": size})

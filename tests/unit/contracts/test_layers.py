@@ -11,7 +11,9 @@ def test_a_quality_score_has_two_decimals(score: str) -> None:
     assert changed(score).quality_score == score
 
 
-@pytest.mark.parametrize("score", ["0.8500000000000001", "1", "1.01", "2.00", "-0.10", "0,85", "0.850", ""])
+@pytest.mark.parametrize(
+    "score", ["0.8500000000000001", "1", "1.01", "2.00", "-0.10", "0,85", "0.850", ""]
+)
 def test_a_score_that_replays_could_write_differently_is_refused(score: str) -> None:
     with pytest.raises(ValidationError, match="quality_score"):
         changed(score)

@@ -13,12 +13,19 @@ from chassis.bus.codec import encode_event
 from chassis.clock import Clock, SystemClock
 from chassis.errors import PermanentError
 from chassis.tracing import current_traceparent
+from contracts.dead_letters import TRUNCATED_FROM
 from contracts.envelope import Event
 from contracts.errors import ErrorCategory
-from contracts.topics import Topic
+from contracts.topics import MAX_MESSAGE_BYTES, Topic
 from contracts.types import Message
 
 NOTIFY_CHANNEL = "penstock_outbox"
+
+_BATCH_OVERHEAD = 256
+"""What Kafka's limit counts beside key, value and header texts: the batch's and the record's own
+fields."""
+
+_MAX_KEY_BYTES = 8 * 1024
 
 
 class _Executor(Protocol):
@@ -66,7 +73,14 @@ class Outbox:
         self._pending.append(_Pending(topic.name, key.encode(), event, b"", {}, topic))
 
     def add_raw(self, topic: str, key: bytes, *, value: bytes, headers: dict[str, str]) -> None:
-        """Queue a message as it is."""
+        """Queue a message as it is.
+
+        What no topic takes is cut, and its size noted: a dead letter that can never be published
+        would block the relay for ever.
+        """
+        if len(value) > MAX_MESSAGE_BYTES or len(key) > _MAX_KEY_BYTES:
+            headers = headers | {TRUNCATED_FROM: str(len(value))}
+            key, value = key[:_MAX_KEY_BYTES], value[:MAX_MESSAGE_BYTES]
         self._pending.append(_Pending(topic, key, None, value, headers))
 
     async def flush(self, connection: _Executor) -> None:
@@ -105,10 +119,12 @@ def _render(pending: _Pending, sequence: int) -> _Pending:
         return pending
     event = pending.event.model_copy(update={"sequence": sequence})
     value, headers = encode_event(event)
-    if len(value) > pending.declared.max_message_bytes:
+    size = len(value) + len(pending.key) + sum(map(len, headers)) + _BATCH_OVERHEAD
+    size += sum(len(text.encode()) for text in headers.values())
+    if size > pending.declared.max_message_bytes:
         # Refused here, in the cause's transaction; in the relay nobody could act on it any more.
         raise PermanentError(
-            f"an event for `{pending.topic}` has {len(value)} bytes, the limit is "
+            f"an event for `{pending.topic}` has {size} bytes, the limit is "
             f"{pending.declared.max_message_bytes}; large bodies travel by reference",
             category=ErrorCategory.MESSAGE_TOO_LARGE,
         )

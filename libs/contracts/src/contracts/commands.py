@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from contracts.types import FilePath, Identifier, Message, Name, ShortText, UtcDatetime
+from contracts.types import FilePath, Identifier, Message, Name, Ordinal, ShortText, UtcDatetime
 
 
 class OverlapPolicy(StrEnum):
@@ -66,7 +66,7 @@ class RefreshRequested(Command):
     force: bool = False
     """Skip the approval of a destructive plan; needs a role and is audited."""
 
-    row_limit: Annotated[int, Field(ge=1)] | None = None
+    row_limit: Ordinal | None = None
     """Refused unless the environment is marked as a test."""
 
 

@@ -20,3 +20,9 @@ ATTEMPTS = "x-dlq-attempts"
 FAILED_AT = "x-dlq-failed-at"
 EVENT_ID = "x-dlq-event-id"
 """The original's `ce_id` when it could be read; the original's own headers are kept as well."""
+
+HEADERS_DROPPED = "x-dlq-headers-dropped"
+"""How many of the original's headers are missing: not UTF-8, or too large together."""
+
+TRUNCATED_FROM = "x-dlq-truncated-from"
+"""The original's size in bytes, where it was larger than any topic takes and was cut."""

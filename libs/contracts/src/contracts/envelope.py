@@ -8,9 +8,9 @@ attributes, hence their lower-case names.
 
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from contracts.types import Identifier, Message, UtcDatetime
+from contracts.types import Identifier, Message, UtcDatetime, Whole
 
 Data = TypeVar("Data", bound=Message)
 
@@ -46,7 +46,7 @@ class Event(BaseModel, Generic[Data]):
     dataschema: Attribute | None = None
     """Name of the published JSON Schema, e.g. `file.changed.json`."""
 
-    sequence: Annotated[int, Field(ge=0)] | None = None
+    sequence: Whole | None = None
     """Grows with every event of one key: the outbox id.
 
     None where the producer keeps no state.

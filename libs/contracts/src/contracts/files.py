@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import StringConstraints, model_validator
 
-from contracts.types import FilePath, Identifier, Message, Name, UtcDatetime
+from contracts.types import FilePath, Identifier, Message, Name, UtcDatetime, Whole
 
 
 class FileChange(StrEnum):
@@ -30,7 +30,7 @@ class FileFingerprint(Message):
     modified_at: UtcDatetime
     """The share's last-write time, to the microsecond; the original's `date_last_modified`."""
 
-    size_bytes: Annotated[int, Field(ge=0)]
+    size_bytes: Whole
 
 
 class Institution(Message):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.types import Identifier, Message, Name, Sha256
+from contracts.types import Identifier, Message, Name, Ordinal, Sha256
 
 
 class BronzeOperation(StrEnum):
@@ -25,7 +25,7 @@ class BronzeStored(Message):
 
     source_system: Name
     external_id: Identifier
-    version: Annotated[int, Field(ge=1)]
+    version: Ordinal
     """Counts the versions of (source system, entity type, external id)."""
 
     content_hash: Sha256 | None = None
@@ -48,7 +48,7 @@ class SilverChanged(Message):
     operation: SilverOperation
     entity_type: Name
     entity_id: Identifier
-    version: Annotated[int, Field(ge=1)]
+    version: Ordinal
     """Counts the states of the record in its history."""
 
     quality_score: Annotated[str, Field(pattern=r"^(0\.[0-9]{2}|1\.00)$")] | None = None

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from contracts.types import Identifier, JsonObject, Message, Name, Sha256
+from contracts.types import Identifier, JsonObject, Message, Name, Ordinal, Sha256
 
 
 class RecordChange(StrEnum):
@@ -22,7 +22,7 @@ class RecordChanged(Message):
     content_hash: Sha256 | None = None
     """Hash of the significant fields; None for a deletion."""
 
-    hash_spec_version: int = 1
+    hash_spec_version: Ordinal = 1
     """Version of the list of significant fields: a changed list is not a mass change."""
 
     record: JsonObject | None = None

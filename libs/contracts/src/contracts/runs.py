@@ -1,11 +1,8 @@
 """The life of a run: one piece of work that a command or a schedule asked for."""
 
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import Field
-
-from contracts.types import Identifier, Message, Name, ShortText, UtcDatetime
+from contracts.types import Identifier, Message, Name, ShortText, UtcDatetime, Whole
 
 
 class RunStatus(StrEnum):
@@ -28,19 +25,16 @@ class RunStatus(StrEnum):
         return self not in (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
-Count = Annotated[int, Field(ge=0)]
-
-
 class RunCounts(Message):
     """What a run did, in records (files, rows, partitions: the run's own unit)."""
 
-    processed: Count = 0
-    new: Count = 0
-    changed: Count = 0
-    unchanged: Count = 0
-    deleted: Count = 0
-    failed: Count = 0
-    quarantined: Count = 0
+    processed: Whole = 0
+    new: Whole = 0
+    changed: Whole = 0
+    unchanged: Whole = 0
+    deleted: Whole = 0
+    failed: Whole = 0
+    quarantined: Whole = 0
 
 
 class RunChanged(Message):
@@ -57,7 +51,7 @@ class RunChanged(Message):
 
     status: RunStatus
     counts: RunCounts = RunCounts()
-    total: Count | None = None
+    total: Whole | None = None
     """How many records are expected; None when unknown."""
 
     message: ShortText | None = None

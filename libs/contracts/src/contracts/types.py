@@ -12,6 +12,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    Field,
     PlainSerializer,
     StringConstraints,
 )
@@ -54,6 +55,15 @@ Whether it may be opened is decided by `chassis.shares.paths`, against the serve
 
 ShortText = Annotated[str, StringConstraints(max_length=1000)]
 """A sentence for people: a reason, a message."""
+
+LARGEST = 2**63 - 1
+"""What a `bigint` of PostgreSQL holds; a larger number is a mistake or an attack."""
+
+Whole = Annotated[int, Field(ge=0, le=LARGEST)]
+"""A size, a count, a sequence."""
+
+Ordinal = Annotated[int, Field(ge=1, le=LARGEST)]
+"""Counts from one: a version."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""

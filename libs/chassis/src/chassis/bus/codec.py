@@ -5,6 +5,7 @@ tools can filter without parsing. Both modes are read; a command may also be the
 data.
 """
 
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -68,15 +69,18 @@ def decode_event(topic: Topic, record: Record) -> Event[Any]:
     except (orjson.JSONDecodeError, UnicodeDecodeError) as error:
         raise MessageDecodeError(f"the message is not JSON: {error}") from error
     if event.type != topic.name:
-        raise MessageDecodeError(f"the message is of type {event.type!r}, not {topic.name!r}")
+        raise MessageDecodeError(f"the message is of another type than {topic.name!r}")
     return event
 
 
 def _decode(topic: Topic, record: Record, value: bytes) -> Event[Any]:
-    content_type = record.header("content-type") or ""
+    # Media types are compared without regard to case.
+    content_type = (record.header("content-type") or "").lower()
     adapter = _adapter(topic.data)
     if content_type.startswith(STRUCTURED):
         return adapter.validate_json(value)
+    if content_type.startswith("application/cloudevents"):
+        raise MessageDecodeError("of the formats of CloudEvents only JSON is read, one a message")
     if record.header("ce_specversion") is not None:
         return adapter.validate_python(_from_binary(record, value))
     if topic.is_command:
@@ -106,16 +110,29 @@ def _decode_command(topic: Topic, record: Record, value: bytes) -> Event[Any]:
         "id": body.get("command_id") or place,
         "type": topic.name,
         "source": "/kafka",
-        "time": record.timestamp,
+        "time": _produced_at(record),
         "data": body,
     }
-    return _adapter(topic.data).validate_json(orjson.dumps(envelope))
+    return _adapter(topic.data).validate_python(envelope)
+
+
+def _produced_at(record: Record) -> datetime:
+    try:
+        return record.timestamp
+    except (OverflowError, OSError, ValueError) as error:
+        raise MessageDecodeError("the message's timestamp is no time") from error
 
 
 def _describe(error: ValidationError) -> str:
     """Name the fields and what is wrong with them, without the values: they may be secret."""
     problems = [
-        f"`{'.'.join(str(part) for part in item['loc']) or 'message'}`: {item['msg']}"
+        f"`{_field(item['loc'])}`: {item['msg']}"
         for item in error.errors(include_input=False, include_url=False)[:5]
     ]
     return "the message breaks its contract: " + "; ".join(problems)
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    # The name of a field that nobody knows is as long as its sender likes.
+    parts = [ascii(part)[1:-1][:60] if isinstance(part, str) else str(part) for part in location]
+    return ".".join(parts) or "message"
