@@ -82,7 +82,7 @@ class TransformJob:
                 tally = await self._recompute.preview(connection, entity, ids)
             return _add(counts, tally)
         async with context.transaction() as transaction:
-            tally = await self._recompute.apply(transaction, entity, ids)
+            tally = await self._recompute.apply(transaction, entity, ids, run_id=context.run.run_id)
             counts = _add(counts, tally)
             state: dict[str, Any] = {"after": ids[-1], "counts": counts.model_dump()}
             await context.checkpoint(state, transaction=transaction)

@@ -65,8 +65,18 @@ class SilverStore(Protocol):
         """Return what is stored about entities, without locking; unknown ones are left out."""
         ...
 
-    async def apply(self, connection: Connection, entity: Entity, changes: Changes) -> None:
-        """Write changes; readers see all of them at the commit."""
+    async def apply(
+        self,
+        connection: Connection,
+        entity: Entity,
+        changes: Changes,
+        *,
+        run_id: str | None = None,
+    ) -> None:
+        """Write changes; readers see all of them at the commit.
+
+        Rejected records are listed in `meta.record_errors`, under the run where there is one.
+        """
         ...
 
     async def check(self, connection: Connection, entity: Entity) -> None:

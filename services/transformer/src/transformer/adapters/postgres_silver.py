@@ -26,7 +26,7 @@ class PostgresSilver:
     ) -> dict[str, State]:
         """Lock entities until the transaction ends, and return what is stored about them."""
         ids = sorted(entity_ids)
-        await connection.execute(sql.ENSURE, entity.entity_type, ids)
+        await connection.execute(self._of(entity).ensure_heads, entity.entity_type, ids)
         return _states(await connection.fetch(sql.LOCK, entity.entity_type, ids))
 
     async def states(
@@ -35,7 +35,14 @@ class PostgresSilver:
         """Return what is stored about entities, without locking; unknown ones are left out."""
         return _states(await connection.fetch(sql.READ, entity.entity_type, sorted(entity_ids)))
 
-    async def apply(self, connection: Connection, entity: Entity, changes: Changes) -> None:
+    async def apply(
+        self,
+        connection: Connection,
+        entity: Entity,
+        changes: Changes,
+        *,
+        run_id: str | None = None,
+    ) -> None:
         """Write changes; readers see all of them at the commit."""
         if changes.upserted:
             await self._upsert(connection, entity, changes.upserted)
@@ -46,23 +53,20 @@ class PostgresSilver:
         if visible:
             await connection.execute(self._of(entity).close_history, visible)
         if changes.rejected:
-            await _record_errors(connection, entity, changes.rejected)
+            await _record_errors(connection, entity, changes.rejected, run_id=run_id)
 
     async def _upsert(
         self, connection: Connection, entity: Entity, pairs: Sequence[tuple[Change, Merged]]
     ) -> None:
         statements = self._of(entity)
         ids = [change.entity_id for change, _ in pairs]
-        visible = [(change, record) for change, record in pairs if change.is_visible]
+        visible = [change.entity_id for change, _ in pairs if change.is_visible]
         await connection.execute(f"{statements.create_stages}; {statements.clear_stages}")
         await _write(connection, statements.row, map(_row, pairs), ids)
         for table, child in zip(statements.children, entity.children, strict=True):
-            rows = _child_rows(visible, child.config.table)
-            await _write(connection, table, rows, [change.entity_id for change, _ in visible])
+            await _write(connection, table, _child_rows(pairs, child.config.table), ids)
         await _write(connection, statements.provenance, _provenance_rows(entity, pairs), ids)
-        await connection.execute(
-            statements.record_history, [change.entity_id for change, _ in visible]
-        )
+        await connection.execute(statements.record_history, visible)
         await connection.execute(
             statements.record_quality,
             entity.entity_type,
@@ -84,12 +88,12 @@ class PostgresSilver:
     ) -> None:
         statements = self._of(entity)
         visible = [(change, outcome) for change, outcome in pairs if change.is_visible]
-        gone = [change.entity_id for change, _ in visible]
-        await connection.execute(statements.delete_rows, gone)
-        await connection.execute(sql.DELETE_PROVENANCE, entity.entity_type, gone)
+        ids = [change.entity_id for change, _ in pairs]
+        await connection.execute(statements.delete_rows, ids)
+        await connection.execute(sql.DELETE_PROVENANCE, entity.entity_type, ids)
         await connection.execute(
             statements.record_absence,
-            gone,
+            [change.entity_id for change, _ in visible],
             [change.version for change, _ in visible],
             [_status(outcome) for _, outcome in visible],
             [outcome.basis.bronze_at for _, outcome in visible],
@@ -98,7 +102,7 @@ class PostgresSilver:
             sql.UPDATE_ABSENT_HEADS,
             entity.entity_type,
             entity.config.ruleset_version,
-            [change.entity_id for change, _ in pairs],
+            ids,
             [_status(outcome) for _, outcome in pairs],
             [change.version for change, _ in pairs],
             [outcome.state_hash for _, outcome in pairs],
@@ -216,11 +220,16 @@ def _status(outcome: Absent | Rejected) -> str:
 
 
 async def _record_errors(
-    connection: Connection, entity: Entity, pairs: Sequence[tuple[Change, Rejected]]
+    connection: Connection,
+    entity: Entity,
+    pairs: Sequence[tuple[Change, Rejected]],
+    *,
+    run_id: str | None,
 ) -> None:
     await connection.execute(
         sql.RECORD_ERRORS,
         SERVICE,
+        run_id,
         entity.entity_type,
         RejectedRecordError.default_category.value,
         RejectedRecordError.__name__,

@@ -39,6 +39,9 @@ class StagedTable:
 class SilverStatements:
     """The statements of one entity."""
 
+    ensure_heads: str
+    """Makes a row to lock for every entity `$2`; versions go on where a history has them."""
+
     create_stages: str
     clear_stages: str
     row: StagedTable
@@ -81,6 +84,14 @@ def build_statements(entity: Entity) -> SilverStatements:
     stages = (row, *children, provenance)
     listed = ", ".join(columns)
     return SilverStatements(
+        ensure_heads=f"""
+            insert into silver.heads (entity_type, entity_id, version)
+            select $1, t.entity_id, coalesce((
+                select max(version) from {table}_history h where h.entity_id = t.entity_id), 0)
+            from unnest($2::text[]) with ordinality as t (entity_id, place)
+            where not exists (
+                select 1 from silver.heads h where h.entity_type = $1 and h.entity_id = t.entity_id)
+            order by place on conflict do nothing""",
         create_stages="; ".join(
             f"create temporary table if not exists {item.stage} (like {name}) on commit delete rows"
             for item, name in zip(
@@ -173,12 +184,6 @@ order by entity_id for update
 
 READ = LOCK.replace("for update", "")
 
-ENSURE = """
-insert into silver.heads (entity_type, entity_id)
-select $1, entity_id from unnest($2::text[]) with ordinality as t (entity_id, place)
-order by place on conflict do nothing
-"""
-
 UPDATE_ABSENT_HEADS = """
 update silver.heads h
 set status = n.status, version = n.version, content_hash = null, state_hash = n.state_hash,
@@ -192,9 +197,10 @@ where h.entity_type = $1 and h.entity_id = n.entity_id
 DELETE_PROVENANCE = "delete from silver.provenance where entity_type = $1 and entity_id = any($2)"
 
 RECORD_ERRORS = """
-insert into meta.record_errors (service, source, external_id, category, error_class, message)
-select $1, $2, entity_id, $3, $4, message
-from unnest($5::text[], $6::text[]) as t (entity_id, message)
+insert into meta.record_errors
+    (service, run_id, source, external_id, category, error_class, message)
+select $1, $2::text::uuid, $3, entity_id, $4, $5, message
+from unnest($6::text[], $7::text[]) as t (entity_id, message)
 """
 
 COLUMNS = """

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chassis.db import Connection, Transaction
@@ -91,20 +91,31 @@ class Recompute:
         entity_ids: Iterable[str],
         *,
         causes: Causes | None = None,
+        run_id: str | None = None,
     ) -> Tally:
         """Recompute entities and publish `silver.changed` for those that readers see differently.
 
         All are locked at once and in order; then bronze is read, so the last of several
         concurrent transactions has seen the newest heads. Memory is bounded by the chunk.
+
+        Args:
+            transaction: Everything is written in it.
+            entity: The rules.
+            entity_ids: Which.
+            causes: The events that asked for it.
+            run_id: The run that asked for it. A run writes every row again that differs, whatever
+                silver remembers: so it mends what somebody else has touched.
         """
         started = time.monotonic()
         ids = sorted(set(entity_ids))
         tally = Tally()
         states = await self._silver.lock(transaction.connection, entity, ids)
+        if run_id is not None:
+            states = {key: replace(state, state_hash=None) for key, state in states.items()}
         for start in range(0, len(ids), self._chunk):
             chunk = ids[start : start + self._chunk]
             changes = await self._compare(transaction.connection, entity, chunk, states)
-            await self._silver.apply(transaction.connection, entity, changes)
+            await self._silver.apply(transaction.connection, entity, changes, run_id=run_id)
             for change in changes.all:
                 _announce(transaction, entity, change, (causes or {}).get(change.entity_id))
             tally.add(changes)
