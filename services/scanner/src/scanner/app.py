@@ -1,0 +1,177 @@
+"""The composition root: the only place where ports meet their adapters."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from chassis.clock import Clock, SystemClock
+from chassis.commands import CommandSpec, cancel_handler, command_handler
+from chassis.db import Database
+from chassis.errors import PenstockError
+from chassis.logs import get_logger, redact, register_secrets
+from chassis.process import Host, host
+from chassis.shares.logon_gate import LogonGate
+from chassis.shares.open import open_share
+from chassis.shares.paths import validate_nas_path
+from chassis.shares.port import Share
+from chassis.sources import (
+    ConfigError,
+    ShareConfig,
+    SourceConfig,
+    load_sources,
+    parse_model,
+    validate,
+)
+from contracts.topics import SCAN_REQUESTED
+from scanner import consumers
+from scanner.adapters.announcements import PostgresAnnouncements
+from scanner.adapters.deletions import PostgresDeletions
+from scanner.adapters.inventory import PostgresInventory
+from scanner.adapters.log_files import LocalLogFiles
+from scanner.adapters.scans import PostgresAuditTrail, PostgresScans
+from scanner.domain.institutions import InstitutionDirectory
+from scanner.handlers.announcer import Announcer
+from scanner.handlers.answers import RepeatAnnouncements, TakeAnswers
+from scanner.handlers.catalog import FileSource, NasConfigReader, SourceCatalog
+from scanner.handlers.checks import check_sources
+from scanner.handlers.scan import ScanPorts, ScanSource
+from scanner.jobs import SCAN, Housekeeping, Schedule, scan_jobs
+from scanner.settings.environment import ScannerSettings, ScanSettings
+from scanner.settings.nas import Institutions, relative_to
+from scanner.settings.scan import ScanConfig, override
+
+SERVICE = "scanner"
+
+OpenShare = Callable[[ShareConfig], Share]
+
+
+def share_opener(settings: ScannerSettings, clock: Clock) -> OpenShare:
+    """Return what opens shares; all of them log on through one gate."""
+    gate = LogonGate(clock=clock)
+    return lambda config: open_share(config, settings.nas, gate=gate)
+
+
+def build_catalog(settings: ScannerSettings, open_one: OpenShare, clock: Clock) -> SourceCatalog:
+    """Read the configuration files; the file on the NAS is read when a scan needs it.
+
+    Raises:
+        ConfigError: names what is wrong with which source.
+    """
+    directory = settings.process.config_directory
+    sources = {
+        entry.name: _file_source(entry, settings.scan, directory)
+        for entry in load_sources(directory).sources
+        if entry.share is not None
+    }
+    base = validate_nas_path(settings.nas.base_path) if settings.nas else ""
+    nas = None
+    if settings.config_path is not None:
+        path = relative_to(validate_nas_path(settings.config_path), base, "")
+        nas = NasConfigReader(
+            lambda: open_one(ShareConfig(kind="smb", connections=1)),
+            path or "",
+            clock=clock,
+            keep_seconds=settings.scan.nas_config_cache_seconds,
+        )
+    return SourceCatalog(sources, nas=nas, base_path=base)
+
+
+def _file_source(entry: SourceConfig, settings: ScanSettings, directory: Path) -> FileSource:
+    if entry.share is None:
+        raise ConfigError(f"`{entry.name}` has no share")
+    scan = validate(ScanConfig, entry.scan, name=f"{entry.name}.scan")
+    institutions = InstitutionDirectory()
+    if scan.institutions_file is not None:
+        institutions = parse_model(Institutions, directory / scan.institutions_file).directory()
+    return FileSource(entry.name, entry.share, override(scan, settings), institutions)
+
+
+def build_scan(
+    settings: ScannerSettings,
+    database: Database,
+    catalog: SourceCatalog,
+    *,
+    open_one: OpenShare,
+    clock: Clock,
+) -> ScanSource:
+    """Wire the job `scan`."""
+    log_directory = settings.process.log_directory
+    ports = ScanPorts(
+        inventory=PostgresInventory(database),
+        deletions=PostgresDeletions(database),
+        scans=PostgresScans(database),
+        audit=PostgresAuditTrail(SERVICE),
+        announcer=Announcer(catalog.institutions),
+        clock=clock,
+        log_files=LocalLogFiles(log_directory, SERVICE) if log_directory else None,
+    )
+    return ScanSource(
+        catalog,
+        lambda source: open_one(source.share),
+        ports,
+        is_guarded=settings.scan.deletion_guard,
+    )
+
+
+async def run(settings: ScannerSettings) -> None:
+    """Run the service until it is told to stop."""
+    async with host(SERVICE, settings) as process:
+        _wire(process, settings)
+        await process.run()
+
+
+async def check(settings: ScannerSettings, write: Callable[[str], object]) -> int:
+    """Check configuration and shares, one line each; return the exit code."""
+    clock = SystemClock()
+    open_one = share_opener(settings, clock)
+    write("ok      environment\n")
+    try:
+        catalog = build_catalog(settings, open_one, clock)
+    except PenstockError as error:
+        write(f"FAILED  {error.category.value}: {error.message}\n")
+        return 1
+    failed = 0
+    async for finding in check_sources(catalog, lambda source: open_one(source.share)):
+        failed += not finding.is_good
+        verdict = "ok      " if finding.is_good else "FAILED  "
+        write(redact(f"{verdict}{finding.check}: {finding.text}\n"))
+    return 1 if failed else 0
+
+
+def _wire(process: Host, settings: ScannerSettings) -> None:
+    clock, database = process.clock, process.database
+    if settings.nas is not None:
+        register_secrets([settings.nas.password.get_secret_value(), settings.nas.server_ip])
+    if not settings.scan.deletion_guard:
+        get_logger().warning("deletion_guard_off", outcome="warning")
+    open_one = share_opener(settings, clock)
+    catalog = build_catalog(settings, open_one, clock)
+    announcements = PostgresAnnouncements(database)
+    consumers.subscribe(
+        process.bus,
+        scan=command_handler(
+            CommandSpec(SCAN_REQUESTED, SCAN, catalog.names), service=SERVICE, clock=clock
+        ),
+        cancel=cancel_handler(service=SERVICE),
+        answers=TakeAnswers(announcements, clock),
+    )
+    process.work(scan_jobs(build_scan(settings, database, catalog, open_one=open_one, clock=clock)))
+    repeat = RepeatAnnouncements(
+        database,
+        announcements,
+        Announcer(catalog.institutions),
+        clock=clock,
+        after=timedelta(seconds=settings.scan.reannounce_after_seconds),
+        limit=settings.scan.reannounce_limit,
+    )
+    housekeeping = Housekeeping(
+        database,
+        catalog,
+        repeat,
+        inventory=PostgresInventory(database),
+        scans=PostgresScans(database),
+        clock=clock,
+    )
+    process.background("housekeeping", housekeeping.run)
+    if settings.scan.schedule:
+        process.background("schedule", Schedule(database, catalog, clock=clock).run)

@@ -1,0 +1,1 @@
+"""What a scan may conclude from what it sees; no I/O."""

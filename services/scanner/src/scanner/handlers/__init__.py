@@ -1,0 +1,1 @@
+"""What the scanner does: walk, compare, judge, announce."""

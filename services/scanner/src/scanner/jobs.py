@@ -1,0 +1,138 @@
+"""What runs beside the consumers: the schedule of scans, and housekeeping."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from chassis.clock import Clock
+from chassis.db import Database
+from chassis.errors import TransientError
+from chassis.logs import get_logger
+from chassis.runs import Job, submit
+from scanner import metrics
+from scanner.domain.descent import nominal_slot
+from scanner.handlers.answers import RepeatAnnouncements
+from scanner.handlers.catalog import FileSource, SourceCatalog
+from scanner.handlers.scan import ScanSource
+from scanner.ports import Inventory, Scans
+
+SCAN = "scan"
+"""The kind of run."""
+
+HISTORY = timedelta(days=30)
+"""Scans and retired files older than that are forgotten."""
+
+HOUSEKEEPING_SECONDS = 60.0
+_LONGEST_NAP_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def scan_jobs(scan: ScanSource) -> dict[str, Job]:
+    """Return the kinds of runs that this service executes."""
+    return {SCAN: scan}
+
+
+class Schedule:
+    """Submits a scan per source and interval.
+
+    A run's command id is its nominal time, so any number of replicas make one run of it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        catalog: SourceCatalog,
+        *,
+        clock: Clock,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._clock = clock
+        self._sleep = sleep
+        self._submitted: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Submit for as long as the process lives."""
+        while True:
+            try:
+                await self.step()
+            except TransientError as error:
+                get_logger().warning("schedule_waits", error=error)
+                await self._sleep(_RETRY_SECONDS)
+            else:
+                await self._sleep(self._nap())
+
+    async def step(self) -> None:
+        """Submit what is due now."""
+        for source in self._catalog.all():
+            command_id = self._command_id(source)
+            if self._submitted.get(source.name) == command_id:
+                continue
+            async with self._database.transaction() as transaction:
+                await submit(
+                    transaction,
+                    service=self._database.service,
+                    kind=SCAN,
+                    target=source.name,
+                    parameters={"mode": "auto"},
+                    command_id=command_id,
+                    reason="interval",
+                )
+            self._submitted[source.name] = command_id
+
+    def _command_id(self, source: FileSource) -> str:
+        slot = nominal_slot(self._clock.now(), source.scan.interval)
+        return f"schedule/{SCAN}/{source.name}/{slot.isoformat()}"
+
+    def _nap(self) -> float:
+        """Return the seconds until the next interval begins."""
+        now = self._clock.now()
+        waits = [
+            (nominal_slot(now, source.scan.interval) + source.scan.interval - now).total_seconds()
+            for source in self._catalog.all()
+        ]
+        return min([*waits, _LONGEST_NAP_SECONDS]) + 0.01
+
+
+class Housekeeping:
+    """Repeats unanswered announcements, forgets old history, measures the inventory."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalog: SourceCatalog,
+        repeat: RepeatAnnouncements,
+        *,
+        inventory: Inventory,
+        scans: Scans,
+        clock: Clock,
+        every_seconds: float = HOUSEKEEPING_SECONDS,
+    ) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._repeat = repeat
+        self._inventory = inventory
+        self._scans = scans
+        self._clock = clock
+        self._every_seconds = every_seconds
+
+    async def run(self) -> None:
+        """Keep house for as long as the process lives."""
+        while True:
+            try:
+                await self.step()
+            except TransientError as error:
+                get_logger().warning("housekeeping_waits", error=error)
+            await asyncio.sleep(self._every_seconds)
+
+    async def step(self) -> None:
+        """Do everything once."""
+        names = self._catalog.names()
+        await self._repeat.run(names)
+        for name in names:
+            metrics.INVENTORY_FILES.labels(name).set(await self._inventory.count_present(name))
+        async with self._database.transaction() as transaction:
+            await self._scans.purge(transaction, before=self._clock.now() - HISTORY)

@@ -1,0 +1,1 @@
+"""Settings from the environment, from `config/sources.yaml` and from the NAS."""
