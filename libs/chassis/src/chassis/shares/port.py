@@ -138,6 +138,12 @@ class FileTooLargeError(PermanentError):
     default_category = ErrorCategory.MESSAGE_TOO_LARGE
 
 
+class ShareRefusedError(PermanentError):
+    """The server refuses the operation for a reason that will not pass, such as a DFS link."""
+
+    default_category = ErrorCategory.NAS_DOWNLOAD
+
+
 class UnsafePathError(PermanentError):
     """The path could leave the share's root, or has characters that no path may have."""
 
