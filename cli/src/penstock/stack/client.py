@@ -111,8 +111,11 @@ class Stack:
         report = state.read_state() if state.root.exists() else None
         if report is None:
             return None
-        correct = _without_the_dead if state.is_supervised() else _without_supervisor
-        return report.model_copy(update={"parts": correct(report.parts)})
+        if state.is_supervised():
+            parts = _without_the_dead(report.parts, state.explain_full_disk())
+        else:
+            parts = _without_supervisor(report.parts)
+        return report.model_copy(update={"parts": parts})
 
     def env(self) -> dict[str, str]:
         """Return the exports with which a client reaches the running parts."""
@@ -324,13 +327,16 @@ def _without_supervisor(parts: Mapping[PartName, PartState]) -> dict[PartName, P
     }
 
 
-def _without_the_dead(parts: Mapping[PartName, PartState]) -> dict[PartName, PartState]:
+def _without_the_dead(
+    parts: Mapping[PartName, PartState], full_disk: StackError | None
+) -> dict[PartName, PartState]:
     """Correct a report that could not be told, which happens on a full disk."""
+    reason = full_disk or "It has ended; start it again with `penstock up`."
     return {
         name: PartState(
             status=PartStatus.DEAD,
             address=part.address,
-            message=f"{name.value} has ended; start it again with `penstock up`.",
+            message=str(reason),
         )
         if part.process is not None and not is_alive(part.process)
         else part

@@ -95,11 +95,19 @@ def _write_properties(folder: Path, port: int, controller_port: int) -> Path:
 
 
 async def _format(java: Path, class_path: str, properties: Path, log: Path) -> None:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     tool = ("-Xmx128m", *_JVM, "-cp", class_path, "kafka.tools.StorageTool")
-    arguments = (java, *tool, "format", "-t", cluster_id, "-c", properties)
+    arguments = (java, *tool, "format", "-t", new_cluster_id(), "-c", properties)
     if await run(Program(arguments=arguments), log) != 0:
-        raise PartDiedError("Kafka could not format its storage.")
+        raise PartDiedError(f"Kafka could not format its storage; look at {log}.")
+
+
+def new_cluster_id() -> str:
+    """Return a random cluster id as Kafka writes them."""
+    while True:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # One in 64 would look like an option to the tool that formats the storage.
+        if not cluster_id.startswith("-"):
+            return cluster_id
 
 
 def _log_levels() -> tuple[str, ...]:

@@ -112,7 +112,8 @@ async def _create_cluster(
             context.state.log("postgres"),
         )
     if code != 0:
-        raise PartDiedError("PostgreSQL could not create its database cluster.")
+        log = context.state.log("postgres")
+        raise PartDiedError(f"PostgreSQL could not create its database cluster; look at {log}.")
     # A cluster that has its name is complete: a crash in between leaves the other one.
     unfinished.rename(folder / "data")
 

@@ -1,0 +1,1 @@
+"""`penstock demo`: the whole hub on real parts and real transcripts, with the sums checked."""
