@@ -1,5 +1,5 @@
 """Generate what is derived from code: message schemas, the AsyncAPI document, the event table, the
-requirement list.
+requirement list, the settings.
 
 `python scripts/docs.py` writes; `--check` fails when something is out of date, when a published
 schema would change incompatibly, or when a requirement of a complete system has no test.
@@ -7,17 +7,28 @@ schema would change incompatibly, or when a requirement of a complete system has
 
 import argparse
 import ast
+import importlib
+import inspect
 import json
+import pkgutil
+import re
 import sys
+import textwrap
 from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, get_args
 
 import yaml
 from faststream import FastStream
 from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
+from chassis.settings import LEGACY_NAMES, PARTS, SettingsPart
 from contracts.compatibility import incompatibilities
 from contracts.envelope import Event
 from contracts.topics import TOPICS, Topic
@@ -181,12 +192,169 @@ def render_requirements() -> tuple[str, list[str]]:
     return "\n".join([*lines, ""]), problems
 
 
+SERVICES = ("scanner", "ingestor", "transformer")
+
+OTHER_SETTINGS = {
+    "PENSTOCK_SECRETS_DIR": (
+        "services",
+        "Folder with a file per secret, named like the variable; default `/run/secrets/penstock`.",
+    ),
+    "PENSTOCK_STATE_DIR": (
+        "`penstock`, tests",
+        "Folder of the local stack; default `.penstock` in the project.",
+    ),
+    "PENSTOCK_CACHE_DIR": (
+        "`penstock`, tests",
+        "Where downloaded servers are kept between stacks; default: the user's cache folder.",
+    ),
+    "PENSTOCK_SHARE_KIND": (
+        "`penstock`, tests",
+        "`smb` or `local`: what the local stack offers as a share; `penstock env` prints it.",
+    ),
+    "PENSTOCK_SHARE_PATH": (
+        "`penstock`, tests",
+        "Folder of that share on this machine; `penstock env` prints it.",
+    ),
+    "PENSTOCK_TEST_SERVERS": (
+        "tests",
+        "`local` (default) starts servers as processes, `docker` takes containers.",
+    ),
+    "PENSTOCK_FAILPOINT": ("tests", "Kills the process at a named place; never set it elsewhere."),
+}
+"""Names that no settings class reads: who does, and what for."""
+
+
+def parts_of(service: str) -> dict[type[SettingsPart], bool]:
+    """Return the parts that a service composes its settings of, and whether it needs each."""
+    found: dict[type[SettingsPart], bool] = {}
+    for module in _modules_of(f"{service}.settings"):
+        for _, model in inspect.getmembers(module, inspect.isclass):
+            if model.__module__ != module.__name__ or not issubclass(model, BaseModel):
+                continue
+            for info in model.model_fields.values():
+                kinds = get_args(info.annotation) or (info.annotation,)
+                for kind in kinds:
+                    if isinstance(kind, type) and issubclass(kind, SettingsPart):
+                        found[kind] = type(None) not in kinds
+    return found
+
+
+def _modules_of(name: str) -> Iterator[ModuleType]:
+    module = importlib.import_module(name)
+    yield module
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        yield importlib.import_module(f"{name}.{found.name}")
+
+
+def render_settings() -> tuple[str, list[str]]:
+    """Return the table of every setting, and what is wrong with it."""
+    by_service = {service: parts_of(service) for service in SERVICES}
+    parts: list[type[SettingsPart]] = list(dict.fromkeys((*PARTS, *chain(*by_service.values()))))
+    lines = [
+        GENERATED,
+        "# Settings",
+        "",
+        "Strongest first: environment variables, files named like the variable in",
+        "`PENSTOCK_SECRETS_DIR`, a file `.env` in the working folder, defaults. When it starts, a",
+        "process names every missing, mistyped or unknown variable at once, and prints no value.",
+        "An empty one counts as unset. `penstock env` prints those of the local stack.",
+        "",
+    ]
+    for part in parts:
+        readers = {name: used[part] for name, used in by_service.items() if part in used}
+        lines += _settings_section(part, readers)
+    described = {info.alias for part in parts for info in part.model_fields.values()}
+    rest = sorted(LEGACY_NAMES - described)
+    lines += ["## Read by other programs", "", "| name | read by | meaning |", "|---|---|---|"]
+    lines += [
+        f"| `{name}` | {' | '.join(OTHER_SETTINGS[name])} |"
+        for name in rest
+        if name in OTHER_SETTINGS
+    ]
+    problems = [
+        f"`{name}` is a known variable without an entry in OTHER_SETTINGS"
+        for name in rest
+        if name not in OTHER_SETTINGS
+    ]
+    return "\n".join([*lines, ""]), problems
+
+
+def _settings_section(part: type[SettingsPart], readers: dict[str, bool]) -> list[str]:
+    heading, *rest = re.split(r"[.;] ", " ".join((inspect.getdoc(part) or "").split()))
+    more = [f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}." for sentence in rest]
+    if not any(readers.values()):
+        more.append("May be left out as a whole: required once one of its variables is set.")
+    return [
+        f"## {heading.rstrip('.')}",
+        "",
+        " ".join([f"Read by: {', '.join(readers)}.", *more]),
+        "",
+        "| name | type | default | meaning |",
+        "|---|---|---|---|",
+        *(_setting_row(part, name, info) for name, info in part.model_fields.items()),
+        "",
+    ]
+
+
+def _setting_row(part: type[SettingsPart], name: str, info: FieldInfo) -> str:
+    meaning = _attribute_docstrings(part).get(name, "")
+    cells = (f"`{info.alias}`", _setting_type(info), _setting_default(info), meaning)
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _setting_type(info: FieldInfo) -> str:
+    kinds = [item for item in (get_args(info.annotation) or (info.annotation,)) if item]
+    names = {
+        SecretStr: "secret",
+        str: "text",
+        Path: "path",
+        int: "integer",
+        float: "number",
+        bool: "`true`, `false`",
+    }
+    kind = next(item for item in kinds if item is not type(None))
+    shown = names.get(kind, getattr(kind, "__name__", str(kind)))
+    limits = []
+    for rule in info.metadata:
+        if pattern := getattr(rule, "pattern", None):
+            return ", ".join(f"`{word}`" for word in pattern.strip("^()$").split("|"))
+        for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
+            if hasattr(rule, attribute):
+                limits.append(f"{sign} {getattr(rule, attribute)}")
+    return ", ".join([shown, *limits])
+
+
+def _setting_default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "**required**"
+    if info.default in (None, ""):
+        return "unset"
+    return f"`{str(info.default).lower() if isinstance(info.default, bool) else info.default}`"
+
+
+def _attribute_docstrings(part: type[SettingsPart]) -> dict[str, str]:
+    """Return the sentence below each field, on one line."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]
+    assert isinstance(body, ast.ClassDef)  # noqa: S101 - it is the source of a class
+    found: dict[str, str] = {}
+    for field, after in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            found[_name(field.target)] = " ".join(str(after.value.value).split())
+    return found
+
+
 def main() -> int:
     """Write the generated files, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail instead of writing")
     check = parser.parse_args().check
     requirements, problems = render_requirements()
+    settings, unexplained = render_settings()
+    problems += unexplained
     problems += [
         f"incompatible schema: {item}; add a `.v2` topic instead" for item in schema_problems()
     ]
@@ -194,6 +362,7 @@ def main() -> int:
         DOCS / "asyncapi.json": render_asyncapi(),
         DOCS / "events.md": render_events(),
         DOCS / "requirements.md": requirements,
+        DOCS / "operations/settings.md": settings,
     }
     for path, text in outputs.items():
         if path.exists() and path.read_text("utf-8") == text:
