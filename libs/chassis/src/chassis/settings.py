@@ -2,38 +2,57 @@
 reported at once.
 
 Sources, strongest first: environment variables, files named like the variable in the secrets
-folder (`PENSTOCK_SECRETS_DIR`), `.env` in the working folder, defaults. Values are never printed:
-a problem names the variable only.
+folder (`PENSTOCK_SECRETS_DIR`), `.env` in the working folder, defaults. An empty value counts as
+none. Values are never printed: a problem names the variable only.
 """
 
 import difflib
 import os
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_args
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from chassis.errors import SettingsError
 
 SECRETS_DIR_VARIABLE = "PENSTOCK_SECRETS_DIR"
 DEFAULT_SECRETS_DIR = "/run/secrets/penstock"
 
-# Kubernetes injects these for a Service called `kafka` or `s3`; they are not ours.
-_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$")
+# Kubernetes injects these for a Service called `kafka` or `nas`; they are not ours. A name that
+# merely ends in `_PORT` is one only with such an address, or else a typo would pass for it.
+_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
 class SettingsPart(BaseModel):
     """One concern's settings; a field's alias is its environment variable."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=False, hide_input_in_errors=True
+    )
 
 
 def env(name: str, default: Any = ..., **constraints: Any) -> Any:
     """Declare a field that is read from the environment variable `name`."""
     return Field(default=default, alias=name, **constraints)
+
+
+SENSITIVE = {"sensitive": True}
+"""Marks a field that is no credential and still never logged (S1-28)."""
 
 
 class KafkaSettings(SettingsPart):
@@ -46,10 +65,28 @@ class KafkaSettings(SettingsPart):
     batch_max_records: int = env("KAFKA_BATCH_MAX_RECORDS", 500, ge=1, le=5000)
     """Records per transaction at the most."""
 
-    security_protocol: str = env("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
-    sasl_username: str | None = env("KAFKA_SASL_USERNAME", None)
-    sasl_password: SecretStr | None = env("KAFKA_SASL_PASSWORD", None)
-    ca_file: Path | None = env("KAFKA_CA_FILE", None)
+    security_protocol: str = env(
+        "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$"
+    )
+    sasl_username: str | None = env("KAFKA_SASL_USERNAME", None, validate_default=True)
+    sasl_password: SecretStr | None = env("KAFKA_SASL_PASSWORD", None, validate_default=True)
+    """SCRAM-SHA-512; both are needed with a `SASL_` protocol and refused without one."""
+
+    ca_file: FilePath | None = env("KAFKA_CA_FILE", None)
+
+    @field_validator("sasl_username", "sasl_password")
+    @classmethod
+    def _credentials_fit_the_protocol(cls, value: Any, info: ValidationInfo) -> Any:
+        protocol = info.data.get("security_protocol")
+        if protocol is None:
+            return value  # reported already
+        if protocol.startswith("SASL_") and value is None:
+            raise PydanticCustomError("missing", "is missing")
+        if not protocol.startswith("SASL_") and value is not None:
+            raise PydanticCustomError(
+                "unused", "needs `KAFKA_SECURITY_PROTOCOL` to be SASL_SSL or SASL_PLAINTEXT"
+            )
+        return value
 
 
 class DatabaseSettings(SettingsPart):
@@ -65,6 +102,15 @@ class DatabaseSettings(SettingsPart):
     idle_timeout_seconds: float = env("DATABASE_IDLE_TIMEOUT_SECONDS", 30.0, gt=0)
     """A transaction that does nothing for so long is ended; no fenced holder may outlive its
     lease."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise PydanticCustomError(
+                "address", "is not of the form postgresql://user:password@host:5432/database"
+            )
+        return value
 
 
 class BlobSettings(SettingsPart):
@@ -89,7 +135,7 @@ class NasSettings(SettingsPart):
 
     username: str = env("NAS_USERNAME")
     password: SecretStr = env("NAS_PASSWORD")
-    server_ip: str = env("NAS_SERVER_IP")
+    server_ip: str = env("NAS_SERVER_IP", json_schema_extra=SENSITIVE)
     server_name: str = env("NAS_SERVER_NAME")
     share_name: str = env("NAS_SHARE_NAME")
     base_path: str = env("NAS_BASE_PATH", "")
@@ -145,6 +191,9 @@ LEGACY_NAMES = frozenset(
 )
 """Names that other programs of the project read."""
 
+_SHARED_PREFIXES = frozenset({"AWS_", "CLIENT_", "API_", "PROXY_", "CONFIG_"})
+"""Prefixes of ours that other software uses as well: an unknown name proves nothing."""
+
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -156,10 +205,15 @@ def load_settings(
     Raises:
         SettingsError: names every variable that is missing, mistyped or out of range, and no value.
     """
-    values = _read_sources(dict(os.environ) if environment is None else environment)  # noqa: TID251
+    environment = dict(os.environ) if environment is None else environment  # noqa: TID251
+    composition = _parts_of(settings)
+    known = LEGACY_NAMES.union(
+        *(_names(part) for part in (*PARTS, *(part for part, _ in composition.values())))
+    )
     problems: list[str] = []
+    values = _read_sources(environment, known, problems)
     parts: dict[str, SettingsPart | None] = {}
-    for name, (part, optional) in _parts_of(settings).items():
+    for name, (part, optional) in composition.items():
         found = {key: values[key] for key in _names(part) if key in values}
         if optional and not found:
             parts[name] = None
@@ -167,24 +221,43 @@ def load_settings(
         try:
             parts[name] = part.model_validate(found)
         except ValidationError as error:
-            problems.extend(_describe(error))
-    own = [part for part, _ in _parts_of(settings).values()]
-    problems.extend(_unknown_names(values, own))
-    if problems:
-        raise SettingsError("settings: " + "; ".join(sorted(problems)), problems=sorted(problems))
-    return settings.model_validate(parts)
+            problems.extend(_describe(error, part))
+    problems.extend(_unknown_names(values, known))
+    if not problems:
+        try:
+            return settings.model_validate(parts)
+        except ValidationError as error:
+            problems.extend(_describe(error, settings))
+    # Outside of any `except`: the errors that were caught could tell values.
+    names = sorted(set(problems))
+    raise SettingsError("settings: " + "; ".join(names), problems=names)
+
+
+def secret_values(settings: BaseModel) -> Iterator[str]:
+    """Yield what must be kept out of logs and errors: secrets, and fields marked `SENSITIVE`."""
+    for name, info in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, BaseModel):
+            yield from secret_values(value)
+        elif info.json_schema_extra == SENSITIVE and not _is_loopback(value):
+            yield str(value)
+
+
+def _is_loopback(value: object) -> bool:
+    # Every machine has it: blanking it out would hide nothing and make local logs useless.
+    return str(value).startswith("127.") or value in ("localhost", "::1")
 
 
 def _parts_of(settings: type[BaseModel]) -> dict[str, tuple[type[SettingsPart], bool]]:
     parts: dict[str, tuple[type[SettingsPart], bool]] = {}
     for name, info in settings.model_fields.items():
-        candidates = [info.annotation, *get_args(info.annotation)]
-        if get_origin(info.annotation) is Annotated:
-            candidates = list(get_args(info.annotation))
+        choices = (info.annotation, *get_args(info.annotation))
         part = next(
-            item for item in candidates if isinstance(item, type) and issubclass(item, SettingsPart)
+            item for item in choices if isinstance(item, type) and issubclass(item, SettingsPart)
         )
-        parts[name] = (part, type(None) in get_args(info.annotation))
+        parts[name] = (part, type(None) in choices)
     return parts
 
 
@@ -192,43 +265,88 @@ def _names(part: type[SettingsPart]) -> set[str]:
     return {info.alias for info in part.model_fields.values() if info.alias}
 
 
-def _read_sources(environment: Mapping[str, str]) -> dict[str, str]:
-    values = {key: value for key, value in dotenv_values(".env").items() if value is not None}
-    secrets = Path(environment.get(SECRETS_DIR_VARIABLE, DEFAULT_SECRETS_DIR))
-    if secrets.is_dir():
+def _read_sources(
+    environment: Mapping[str, str], known: frozenset[str], problems: list[str]
+) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for source in (
+        _read_dotenv(problems),
+        _read_secret_files(environment, known, problems),
+        environment,
+    ):
         values |= {
-            file.name: file.read_text("utf-8").strip()
-            for file in secrets.iterdir()
-            if file.is_file()
+            name: value
+            for name, value in source.items()
+            # `FOO=` in a manifest means "no value", and must not hide a weaker source's.
+            if value != "" and not _is_service_link(name, value)
         }
-    # An empty variable is an unset one: `FOO=` in a manifest means "no value".
-    return {key: value for key, value in (values | dict(environment)).items() if value != ""}
+    return values
 
 
-def _describe(error: ValidationError) -> list[str]:
-    problems = []
+def _read_dotenv(problems: list[str]) -> dict[str, str]:
+    try:
+        # A value is what is written: a password may well contain `${`.
+        found = dotenv_values(".env", interpolate=False)
+    except (OSError, UnicodeDecodeError):
+        problems.append("`.env` cannot be read as UTF-8 text")
+        return {}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _read_secret_files(
+    environment: Mapping[str, str], known: frozenset[str], problems: list[str]
+) -> dict[str, str]:
+    chosen = environment.get(SECRETS_DIR_VARIABLE)
+    directory = Path(chosen or DEFAULT_SECRETS_DIR)
+    if not directory.is_dir():
+        if chosen:
+            problems.append(f"`{SECRETS_DIR_VARIABLE}` is not a folder")
+        return {}
+    values: dict[str, str] = {}
+    for file in sorted(directory.iterdir()):
+        # Kubernetes mounts links to files in a hidden folder.
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        # What is not ours is not opened; its name alone may be a typo.
+        values[file.name] = _read_secret(file, problems) if file.name in known else file.name
+    return values
+
+
+def _read_secret(file: Path, problems: list[str]) -> str:
+    try:
+        if file.stat().st_mode & stat.S_IROTH:
+            problems.append(
+                f"`{file.name}`: everybody may read its file; set the mode to 0440 or 0400"
+            )
+        return file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        problems.append(f"`{file.name}`: its file cannot be read as UTF-8 text")
+        return ""
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    if _SERVICE_LINK.search(name):
+        return True
+    return name.endswith("_PORT") and _SERVICE_ADDRESS.match(value) is not None
+
+
+def _describe(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
     for item in error.errors(include_input=False, include_url=False, include_context=False):
-        variable = str(item["loc"][0]) if item["loc"] else "?"
         text = "is missing" if item["type"] == "missing" else item["msg"]
-        problems.append(f"`{variable}` {text}")
-    return problems
+        if not item["loc"]:
+            yield text
+            continue
+        # A default that fails its own check is located by the field's name, all else by the alias.
+        place = str(item["loc"][0])
+        field = model.model_fields.get(place)
+        yield f"`{(field and field.alias) or place}` {text}"
 
 
-def _unknown_names(values: Mapping[str, str], own: list[type[SettingsPart]]) -> list[str]:
-    known = set(LEGACY_NAMES).union(*(_names(part) for part in (*PARTS, *own)))
-    prefixes = {name.split("_", 1)[0] + "_" for name in known} - {
-        "AWS_",
-        "CLIENT_",
-        "API_",
-        "PROXY_",
-        "CONFIG_",
-    }
-    problems = []
-    for name in values:
-        if name in known or not name.startswith(tuple(prefixes)) or _SERVICE_LINK.search(name):
+def _unknown_names(names: Iterable[str], known: frozenset[str]) -> Iterator[str]:
+    prefixes = {name.split("_", 1)[0] + "_" for name in known} - _SHARED_PREFIXES
+    for name in names:
+        if name in known or not name.startswith(tuple(prefixes)):
             continue
         guess = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        problems.append(
-            f"`{name}` is not a setting" + (f" (did you mean `{guess[0]}`?)" if guess else "")
-        )
-    return problems
+        suggestion = f" (did you mean `{guess[0]}`?)" if guess else ""
+        yield f"`{name}` is not a setting{suggestion}"
