@@ -10,15 +10,16 @@ from typing import Any
 
 import botocore.session
 from docker.errors import DockerException  # type: ignore[import-untyped]
-from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
 
 from penstock.stack import PartName
+from penstock.stack.ports import free_port
 from tests.support.errors import MissingServerError
 
 _PASSWORD = "penstock-tests"
+_KAFKA_CONTROLLER_PORT = 9093
 _S3_PORT = 80
 _SMB_PORT = 445
 
@@ -35,10 +36,29 @@ def start_container(part: PartName, until: contextlib.ExitStack) -> dict[str, st
 
 
 def _kafka(until: contextlib.ExitStack) -> dict[str, str]:
-    container = KafkaContainer("confluentinc/cp-kafka:8.1.0").with_kraft()
-    container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
+    # A broker tells clients its address, so its port must be known before it starts.
+    port = free_port()
+    container = DockerContainer("apache/kafka:4.3.1").with_bind_ports(port, port)
+    host = container.get_container_host_ip()
+    for name, value in {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:{_KAFKA_CONTROLLER_PORT}",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{host}:{port}",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@localhost:{_KAFKA_CONTROLLER_PORT}",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_MESSAGE_MAX_BYTES": "2097152",
+    }.items():
+        container.with_env(name, value)
+    container.waiting_for(LogMessageWaitStrategy("Kafka Server started"))
     until.enter_context(container)
-    return {"KAFKA_BOOTSTRAP_SERVERS": container.get_bootstrap_server()}
+    return {"KAFKA_BOOTSTRAP_SERVERS": f"{host}:{port}"}
 
 
 def _postgres(until: contextlib.ExitStack) -> dict[str, str]:
@@ -51,7 +71,7 @@ def _postgres(until: contextlib.ExitStack) -> dict[str, str]:
 
 
 def _s3(until: contextlib.ExitStack) -> dict[str, str]:
-    container = DockerContainer("andrewgaul/s3proxy:sha-4.1.0").with_exposed_ports(_S3_PORT)
+    container = DockerContainer("andrewgaul/s3proxy:4.1.0").with_exposed_ports(_S3_PORT)
     for name, value in {
         "S3PROXY_AUTHORIZATION": "aws-v4",
         "S3PROXY_IDENTITY": "penstock",

@@ -1,6 +1,6 @@
 """Every server of the stack is reached by the clients that the services use."""
 
-import uuid
+import io
 from typing import Any
 
 import asyncpg
@@ -100,10 +100,7 @@ def test_s3_takes_conditional_puts_from_obstore(s3: S3Address, blob_prefix: str)
     assert store.get(f"{blob_prefix}a").bytes().to_bytes() == b"first"
 
 
-def test_smb_serves_the_share_folder(smb: SmbAddress) -> None:
-    assert smb.folder is not None
-    name = f"{uuid.uuid4().hex}.xml"
-    (smb.folder / name).write_bytes(b"<a/>")
+def test_smb_keeps_what_is_written_to_the_share(smb: SmbAddress, unique: str) -> None:
     connection = SMBConnection(
         smb.username,
         smb.password,
@@ -113,7 +110,21 @@ def test_smb_serves_the_share_folder(smb: SmbAddress) -> None:
         is_direct_tcp=True,
     )
     assert connection.connect(smb.host, smb.port, timeout=10)
-    listed = [entry.filename for entry in connection.listPath(smb.share, "/")]
+    connection.storeFile(smb.share, f"{unique}.xml", io.BytesIO(b"<a/>"))
+    listed = {entry.filename: entry.file_size for entry in connection.listPath(smb.share, "/")}
+    connection.deleteFiles(smb.share, f"{unique}.xml")
     connection.close()
-    (smb.folder / name).unlink()
-    assert name in listed
+    assert listed[f"{unique}.xml"] == 4
+
+
+def test_smb_refuses_a_wrong_password(smb: SmbAddress) -> None:
+    connection = SMBConnection(
+        smb.username,
+        f"{smb.password}x",
+        smb.client_name,
+        smb.server_name,
+        use_ntlm_v2=True,
+        is_direct_tcp=True,
+    )
+    assert connection.connect(smb.host, smb.port, timeout=10) is False
+    connection.close()

@@ -31,6 +31,8 @@ EXPORTS = {
         "NAS_USERNAME",
         "NAS_PASSWORD",
         "CLIENT_MACHINE_NAME",
+        "PENSTOCK_SHARE_KIND",
+        "PENSTOCK_SHARE_PATH",
     ),
 }
 """What a client must know of each part. The first name, when set, says that the part exists."""

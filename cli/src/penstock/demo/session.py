@@ -1,0 +1,240 @@
+"""One run of the demo on a stack that is up: services, files, sums."""
+
+import asyncio
+import shlex
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from chassis.bus.topics import apply_topics
+from chassis.clock import SystemClock
+from chassis.migrations import migrate
+from chassis.settings import DatabaseSettings, KafkaSettings
+from contracts.commands import OverlapPolicy, ScanRequested
+from contracts.runs import RunStatus
+from contracts.topics import SCAN_REQUESTED, topic_specs
+from penstock.commands.migrate import installed_owners
+from penstock.demo.figures import compare, differences
+from penstock.demo.ledger import Figures, Ledger
+from penstock.demo.observe import Observer, observing
+from penstock.demo.project import SETTLE_SECONDS, SOURCE, Project, write_config
+from penstock.demo.scenario import DemoError, Scenario
+from penstock.demo.view import DemoView
+from penstock.messages import reading, send_command
+from penstock.processes import ServiceProcesses
+from penstock.runs import follow_command
+from penstock.settings import HubAccess
+from penstock.stack import RunningStack
+
+_PATIENCE_SECONDS = 90.0
+"""For one step; past it the figures are shown as they are."""
+
+_QUIET_SECONDS = 3.0
+"""After the last figure is right: long enough for a second effect to show, if there were one."""
+
+_QUERY = "select ticker, title, data_quality_score, quality_flags from silver.transcripts"
+
+
+@dataclass(slots=True)
+class Share:
+    """The folder that the share serves; every file is complete when it gets its name."""
+
+    root: Path
+    written_at: dict[str, list[datetime]] = field(default_factory=dict)
+
+    def put(self, path: str, data: bytes) -> None:
+        """Lay a file, or overwrite it."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.part")
+        draft.write_bytes(data)
+        draft.replace(target)
+        self.written_at.setdefault(path, []).append(SystemClock().now())
+
+    def remove(self, path: str) -> None:
+        """Take a file away."""
+        (self.root / path).unlink()
+
+
+class DemoSession:
+    """Goes through a scenario, and keeps the ledger beside it."""
+
+    def __init__(
+        self, project: Project, scenario: Scenario, stack: RunningStack, view: DemoView
+    ) -> None:
+        self._project = project
+        self._scenario = scenario
+        self._view = view
+        self._folder = stack.stack.settings.state_dir
+        self._config = self._folder / "config"
+        self._env = _service_env(stack.env, self._config)
+        self._access = HubAccess(
+            kafka=KafkaSettings.model_validate(_only(self._env, "KAFKA_BOOTSTRAP_SERVERS")),
+            database=DatabaseSettings.model_validate(_only(self._env, "DATABASE_URL")),
+        )
+        self._share = Share(Path(stack.env["PENSTOCK_SHARE_PATH"]))
+        self._ledger = Ledger(project.institutions())
+
+    async def run(self, *, stays: bool) -> bool:
+        """Go through everything; return whether every figure was what the inputs imply."""
+        await self._set_up()
+        logs = self._folder / "logs"
+        async with ServiceProcesses(self._env, logs) as services, observing(self._env) as observer:
+            self._view.chapter("Starting scanner, ingestor and transformer, a process each")
+            await services.start()
+            with self._view:
+                await self._steps(services, observer)
+                seen = await self._rest(observer)
+            problems = await self._report(observer, seen)
+            if stays:
+                self._view.verdict(problems)
+                self._view.how_to_look(self._hints(services))
+                await _until_interrupted()
+            codes = await services.stop()
+            problems += [f"{name} ended with {code}" for name, code in codes.items() if code != 0]
+            if not stays:
+                self._view.verdict(problems)
+        return not problems
+
+    # --- setting up --------------------------------------------------------------------------
+    async def _set_up(self) -> None:
+        self._view.chapter("Applying migrations, checking topics, writing the configuration")
+        applied = await migrate(self._env["DATABASE_URL"], owners=installed_owners())
+        await apply_topics(self._access.kafka, topic_specs())
+        is_real = self._env["PENSTOCK_SHARE_KIND"] == "smb"
+        (self._config / "secrets").mkdir(parents=True, exist_ok=True)
+        write_config(
+            self._project,
+            self._config,
+            share_kind="smb" if is_real else "local",
+            share_root="" if is_real else str(self._share.root),
+        )
+        self._view.say(f"{len(applied)} migrations, {len(topic_specs())} topics")
+
+    # --- the scenario ------------------------------------------------------------------------
+    async def _steps(self, services: ServiceProcesses, observer: Observer) -> None:
+        scenario, view = self._scenario, self._view
+        view.chapter(f"Laying {len(scenario.first)} transcripts on the empty share")
+        for path, data in scenario.first.items():
+            self._put(path, data)
+        await self._until_right(services, observer)
+
+        view.chapter("Adding, editing and breaking files")
+        for what, note, files in (
+            ("add", "a new transcript", scenario.late),
+            ("edit", "overwritten: one sentence more", scenario.edited),
+            ("edit", "written again as it was: no new version may come of it", scenario.touched),
+            ("break", "overwritten with half of itself", scenario.truncated),
+            ("break", "a new file: an XML bomb", scenario.bombs),
+        ):
+            for path, data in files.items():
+                self._put(path, data)
+                view.file(what, path, note)
+        await self._until_right(services, observer)
+
+        view.chapter(f"Deleting {len(scenario.removed)} files: more than the guard lets pass")
+        for path in scenario.removed:
+            self._share.remove(path)
+            view.file("remove", path)
+        self._ledger.remove(*scenario.removed)
+        await self._until_right(services, observer)
+
+        view.chapter("Releasing the deletions that are held back")
+        view.say(f"penstock scan {SOURCE} --release-held-deletions --wait")
+        await self._release()
+        self._ledger.release(*scenario.removed)
+        await self._until_right(services, observer)
+
+    def _put(self, path: str, data: bytes) -> None:
+        self._share.put(path, data)
+        self._ledger.put(path, data)
+
+    async def _release(self) -> None:
+        access = self._access
+        command = ScanRequested(
+            source=SOURCE,
+            mode="full",
+            release_held_deletions=True,
+            requester="demo",
+            reason="shown to the user",
+            overlap=OverlapPolicy.QUEUE,
+        )
+        refused = SCAN_REQUESTED.dead_letters_of("scanner")
+        async with reading(access.kafka, [refused], from_end=True) as dead_letters:
+            state = await follow_command(
+                access.database,
+                await send_command(access.kafka, SCAN_REQUESTED, command),
+                dead_letters=dead_letters,
+                patience_seconds=_PATIENCE_SECONDS,
+                on_change=lambda _state: None,
+            )
+        if state.status is not RunStatus.COMPLETED:
+            raise DemoError(f"The scan that releases deletions ended as {state.status.value}.")
+
+    async def _until_right(self, services: ServiceProcesses, observer: Observer) -> None:
+        """Return when every figure is right, or has had its time."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        running = set(services.running)
+        while time.monotonic() < deadline:
+            expected, seen = self._ledger.figures(), await observer.figures()
+            self._view.progress(expected, seen)
+            if not differences(expected, seen):
+                return
+            if lost := running - set(services.running):
+                raise DemoError(f"{', '.join(lost)} ended; look at {self._folder / 'logs'}.")
+            await asyncio.sleep(0.1)
+
+    async def _rest(self, observer: Observer) -> Figures:
+        """Look once more after a while in which nothing may happen any more."""
+        await asyncio.sleep(_QUIET_SECONDS)
+        return await observer.figures()
+
+    # --- the end -----------------------------------------------------------------------------
+    async def _report(self, observer: Observer, seen: Figures) -> list[str]:
+        expected = self._ledger.figures()
+        self._view.results(compare(expected, seen), settle_seconds=SETTLE_SECONDS)
+        self._view.dead_letters(list(observer.traffic.dead.values()))
+        latencies = await observer.latencies(self._share.written_at)
+        self._view.latencies(latencies, settle_seconds=SETTLE_SECONDS)
+        problems = [f"not as the inputs imply: {name}" for name in differences(expected, seen)]
+        missing = await observer.missing_blobs(self._ledger.blob_keys)
+        if missing:
+            problems.append(f"the object store lacks {', '.join(sorted(missing))}")
+        return problems
+
+    def _hints(self, services: ServiceProcesses) -> Mapping[str, str]:
+        folder = shlex.quote(str(self._folder))
+        ports = {name: item.http_port for name, item in services.running.items()}
+        return {
+            "Addresses:": f'eval "$(penstock env --state-dir {folder})"',
+            "SQL:": f"psql {shlex.quote(self._env['DATABASE_URL'])} -c {shlex.quote(_QUERY)}",
+            "A scan of your own:": f"penstock scan {SOURCE} --wait   # after the first line",
+            "The share:": str(self._share.root),
+            "Logs:": f"{self._folder / 'logs'}",
+            **{
+                f"Metrics of {name}:": f"http://127.0.0.1:{port}/metrics"
+                for name, port in ports.items()
+            },
+        }
+
+
+def _service_env(exports: Mapping[str, str], config: Path) -> dict[str, str]:
+    return dict(exports) | {
+        "PENSTOCK_CONFIG_DIRECTORY": str(config),
+        # A folder without secrets: those of the machine do not belong to a demo.
+        "PENSTOCK_SECRETS_DIR": str(config / "secrets"),
+    }
+
+
+def _only(env: Mapping[str, str], name: str) -> dict[str, str]:
+    return {name: env[name]}
+
+
+async def _until_interrupted() -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
