@@ -10,45 +10,14 @@ import pytest
 from chassis.clock import SystemClock
 from chassis.db import Database
 from contracts.errors import ErrorCategory
-from contracts.layers import BronzeOperation
 from ingestor.adapters.postgres_catalog import PostgresCatalog
-from ingestor.domain.canonical import canonical_json, content_hash
-from ingestor.domain.versions import InMemory, NewVersion, WriteOutcome, Written
+from ingestor.domain.versions import NewVersion, WriteOutcome, Written
 from ingestor.errors import UnparseableError
 from ingestor.ports import RecordError
 from tests.support.eventually import eventually
+from tests.unit.ingestor.bronze_factories import stored, tombstone
 
-APPENDED, UNCHANGED = WriteOutcome.APPENDED, WriteOutcome.UNCHANGED
-DUPLICATE, ABSENT = WriteOutcome.DUPLICATE, WriteOutcome.ABSENT
-
-
-def stored(
-    content: Any, sequence: int | None = 1, *, path: str = "a.xml", **more: Any
-) -> NewVersion:
-    document = canonical_json(content)
-    values: dict[str, Any] = {
-        "operation": BronzeOperation.STORED,
-        "entity_type": "transcript",
-        "source_system": "nas",
-        "external_id": path,
-        "entity_id": f"entity-of-{path}",
-        "document": InMemory(document),
-        "content_hash": content_hash(document),
-        "blob_sha256": content_hash(document),
-        "size_bytes": len(document),
-        "sequence": sequence,
-    }
-    return NewVersion(**(values | more))
-
-
-def tombstone(sequence: int | None = 1, *, path: str = "a.xml") -> NewVersion:
-    return NewVersion(
-        operation=BronzeOperation.TOMBSTONED,
-        entity_type="transcript",
-        source_system="nas",
-        external_id=path,
-        sequence=sequence,
-    )
+APPENDED = WriteOutcome.APPENDED
 
 
 async def append(
@@ -61,16 +30,6 @@ async def append(
 async def rows(database: Database, query: str, *args: Any) -> Sequence[Any]:
     async with database.connection() as connection:
         return [tuple(row) for row in await connection.fetch(query, *args)]
-
-
-async def history(database: Database, path: str = "a.xml") -> list[tuple[int, str, Any]]:
-    found = await rows(
-        database,
-        "select version, operation, raw_data from bronze.raw_entities where external_id = $1 "
-        "order by version",
-        path,
-    )
-    return list(found)
 
 
 @pytest.mark.covers("S2-04")
@@ -121,78 +80,6 @@ async def test_a_version_is_kept_with_everything_that_is_known_of_it(
     assert before <= row[-1] <= SystemClock().now()
 
 
-@pytest.mark.covers("S2-14", "C-04")
-async def test_a_then_b_then_a_makes_three_versions(
-    database: Database, catalog: PostgresCatalog
-) -> None:
-    for sequence, content in enumerate(("A", "B", "A"), start=1):
-        [written] = await append(database, catalog, stored(content, sequence))
-        assert written == Written(APPENDED, "entity-of-a.xml", sequence)
-    assert await history(database) == [(1, "stored", "A"), (2, "stored", "B"), (3, "stored", "A")]
-
-
-@pytest.mark.covers("S2-14")
-async def test_equal_content_makes_no_version_and_its_event_is_remembered(
-    database: Database, catalog: PostgresCatalog
-) -> None:
-    await append(database, catalog, stored("A", 1))
-    again = stored("A", 2)
-    assert await append(database, catalog, again) == [Written(UNCHANGED, "entity-of-a.xml", 1)]
-    assert await append(database, catalog, again) == [Written(DUPLICATE, "entity-of-a.xml", 1)]
-    assert await catalog.sequences([again.key]) == {again.key: 2}
-    assert len(await history(database)) == 1
-
-
-@pytest.mark.covers("S2-14")
-async def test_an_event_that_was_applied_before_has_no_effect(
-    database: Database, catalog: PostgresCatalog
-) -> None:
-    await append(database, catalog, stored("B", 5))
-    for late in (stored("A", 5), stored("C", 4), tombstone(3)):
-        [written] = await append(database, catalog, late)
-        assert written.outcome is DUPLICATE
-    assert await history(database) == [(1, "stored", "B")]
-
-
-@pytest.mark.covers("S1-43")
-async def test_a_deletion_is_a_tombstone_and_restoring_is_a_new_version(
-    database: Database, catalog: PostgresCatalog
-) -> None:
-    await append(database, catalog, stored("A", 1))
-    assert await append(database, catalog, tombstone(2)) == [
-        Written(APPENDED, "entity-of-a.xml", 2)
-    ]
-    assert await append(database, catalog, tombstone(3)) == [
-        Written(UNCHANGED, "entity-of-a.xml", 2)
-    ]
-    assert await append(database, catalog, stored("A", 4)) == [
-        Written(APPENDED, "entity-of-a.xml", 3)
-    ]
-    assert await history(database) == [
-        (1, "stored", "A"),
-        (2, "tombstoned", None),
-        (3, "stored", "A"),
-    ]
-
-
-@pytest.mark.covers("S1-43")
-async def test_deleting_what_was_never_stored_changes_nothing(
-    database: Database, catalog: PostgresCatalog
-) -> None:
-    assert await append(database, catalog, tombstone(1)) == [Written(ABSENT, None, 0)]
-    assert await append(database, catalog, stored("A", 1)) == [
-        Written(APPENDED, "entity-of-a.xml", 1)
-    ]
-
-
-async def test_an_event_without_a_sequence_is_taken_as_new_and_forgets_none(
-    database: Database, catalog: PostgresCatalog
-) -> None:
-    await append(database, catalog, stored("A", 9))
-    assert (await append(database, catalog, stored("B", None)))[0].version == 2
-    assert await catalog.sequences([stored("B").key]) == {stored("B").key: 9}
-
-
 async def test_the_head_points_at_the_latest_row(
     database: Database, catalog: PostgresCatalog
 ) -> None:
@@ -204,40 +91,6 @@ async def test_the_head_points_at_the_latest_row(
         "on (raw.ingested_at, raw.id) = (head.ingested_at, head.raw_id)",
     )
     assert head == (3, 3, None, None, True, 3, "tombstoned")
-
-
-async def test_several_states_of_one_key_in_a_batch_keep_their_order(
-    database: Database, catalog: PostgresCatalog
-) -> None:
-    written = await append(
-        database,
-        catalog,
-        stored("A", 1),
-        stored("x", 2, path="b.xml"),
-        tombstone(3),
-        stored("A", 4),
-        stored("A", 5),
-    )
-    assert [(item.outcome, item.version) for item in written] == [
-        (APPENDED, 1),
-        (APPENDED, 1),
-        (APPENDED, 2),
-        (APPENDED, 3),
-        (UNCHANGED, 3),
-    ]
-
-
-async def test_entities_sources_and_types_do_not_mix(
-    database: Database, catalog: PostgresCatalog
-) -> None:
-    written = await append(
-        database,
-        catalog,
-        stored("A", 3),
-        stored("A", 2, source_system="other"),
-        stored("A", 1, entity_type="note"),
-    )
-    assert [item.version for item in written] == [1, 1, 1]
 
 
 @pytest.mark.covers("S2-34", "S2-39")

@@ -1,10 +1,12 @@
 """Why a file does not become a bronze version.
 
-PermanentError ├── UnparseableError       the bytes are not a document of the expected kind │   └──
-UnsafeDocumentError    they try to exhaust or to reach beyond the parser ├── DocumentTooLargeError
-more bytes than the source allows ├── UnknownSourceError     no configured source has that name ├──
-UnreadableFileError    the share gave the file up to nobody, however often it was asked └──
-OutdatedParserError    this machine's expat cannot be trusted with foreign documents
+PermanentError
+├── UnparseableError         the bytes are not a document of the expected kind
+│   └── UnsafeDocumentError  they try to exhaust the parser, or to reach beyond it
+├── DocumentTooLargeError    more bytes than the source allows
+├── UnknownSourceError       no configured source has that name
+├── UnreadableFileError      the file does not rest, or a writer never lets go of it
+└── OutdatedParserError      this machine's expat cannot be trusted with foreign documents
 """
 
 from chassis.errors import PermanentError

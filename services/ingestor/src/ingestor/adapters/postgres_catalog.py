@@ -83,12 +83,12 @@ class PostgresCatalog:
         rows = [
             (
                 item.source,
-                item.external_id,
+                _storable(item.external_id),
                 item.error.category.value,
                 type(item.error).__name__,
-                redact(item.error.message),
+                _storable(redact(item.error.message)),
                 item.attempts,
-                item.event_id,
+                _storable(item.event_id),
             )
             for item in errors
         ]
@@ -196,6 +196,11 @@ async def _raw_rows(places: Sequence[_Place]) -> AsyncGenerator[tuple[Any, ...]]
             version.ingestion_run_id,
             place.ingested_at,
         )
+
+
+def _storable(text: str) -> str:
+    """Return a text as PostgreSQL takes it: what was refused for its NUL can still be listed."""
+    return text.replace("\0", "\ufffd")
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], *, width: int) -> list[list[Any]]:

@@ -1,0 +1,86 @@
+"""The ingestor's settings, and its section of `config/sources.yaml`."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from chassis.settings import (
+    BlobSettings,
+    DatabaseSettings,
+    KafkaSettings,
+    NasSettings,
+    ProcessSettings,
+    SettingsPart,
+    env,
+)
+from chassis.sources import SourcesConfig, validate
+from contracts.types import Name
+from ingestor.domain.parsers import PARSERS
+
+MEBIBYTE = 1024 * 1024
+
+
+class IngestSettings(SettingsPart):
+    """How much is done at a time."""
+
+    fetch_concurrency: int = env("INGESTOR_FETCH_CONCURRENCY", 16, ge=1, le=256)
+    """Files on their way at once; a share's `connections` bounds the reading itself."""
+
+    memory_bytes: int = env("INGESTOR_MEMORY_BYTES", 128 * MEBIBYTE, ge=MEBIBYTE)
+    """For files in flight; a file that needs more waits until it is alone."""
+
+    scratch_memory_bytes: int = env("INGESTOR_SCRATCH_MEMORY_BYTES", 32 * MEBIBYTE, ge=0)
+    """For a batch's finished documents; beyond it they wait for their transaction on disk."""
+
+    parser_threads: int = env("INGESTOR_PARSER_THREADS", 2, ge=1, le=32)
+    read_attempts: int = env("INGESTOR_READ_ATTEMPTS", 3, ge=1)
+    """How often a file that changes or is held by a writer is taken again at once."""
+
+    batch_attempts: int = env("INGESTOR_BATCH_ATTEMPTS", 8, ge=1)
+    """After so many attempts of the batch, about two minutes, such a file is a dead letter."""
+
+
+class IngestorSettings(BaseModel):
+    """Everything the process reads from its environment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kafka: KafkaSettings
+    database: DatabaseSettings
+    blobs: BlobSettings
+    nas: NasSettings | None
+    process: ProcessSettings
+    ingest: IngestSettings
+
+
+class IngestSection(BaseModel):
+    """The `ingest` section of a source: what its files are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity_type: Name
+    parser: str
+    """One of the names in `ingestor.domain.parsers`."""
+
+    max_bytes: Annotated[int, Field(ge=1, le=200 * MEBIBYTE)] = 50 * MEBIBYTE
+    """A larger file is a dead letter; a call has about 0.1 MiB."""
+
+    @field_validator("parser")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in PARSERS:
+            raise ValueError(f"there is no parser {value!r}, only: {', '.join(sorted(PARSERS))}")
+        return value
+
+
+def read_sections(sources: SourcesConfig) -> dict[str, IngestSection]:
+    """Return the `ingest` sections by source; sources without one are not the ingestor's.
+
+    Raises:
+        ConfigError: a section is wrong; names source and field.
+    """
+    return {
+        source.name: validate(IngestSection, source.ingest, name=f"{source.name}: ingest")
+        for source in sources.sources
+        if source.ingest and source.share
+    }
