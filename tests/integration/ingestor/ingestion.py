@@ -3,6 +3,7 @@ delivery policy; only Kafka's part, handing over records in order, is played by 
 
 import contextlib
 import itertools
+import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -104,11 +105,10 @@ class Ingestion:
     async def dead_letters(self) -> dict[str, str]:
         """Category by the path in the original message."""
         rows = await self.rows(
-            "select convert_from(value, 'utf8')::jsonb #>> '{data,path}', "
-            "headers ->> 'x-dlq-category' from meta.outbox "
+            "select value, headers ->> 'x-dlq-category' from meta.outbox "
             "where topic = 'file.changed.ingestor.dead'"
         )
-        return dict(rows)
+        return {json.loads(value)["data"]["path"]: category for value, category in rows}
 
 
 @contextlib.asynccontextmanager
