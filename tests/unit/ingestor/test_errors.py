@@ -13,6 +13,7 @@ from ingestor import errors
         (errors.DocumentTooLargeError, ErrorCategory.MESSAGE_TOO_LARGE),
         (errors.UnknownSourceError, ErrorCategory.CONFIG_VALIDATION),
         (errors.UnreadableFileError, ErrorCategory.NAS_DOWNLOAD),
+        (errors.VanishedFileError, ErrorCategory.NAS_DOWNLOAD),
         (errors.OutdatedParserError, ErrorCategory.ENVIRONMENT_VALIDATION),
     ],
 )

@@ -12,6 +12,7 @@ from contracts.files import FileChange, FileChanged
 from contracts.layers import BronzeOperation, BronzeStored
 from ingestor.adapters.parser_pool import ParserPool
 from ingestor.domain.versions import Document, ExternalKey, InMemory
+from ingestor.errors import VanishedFileError
 from ingestor.handlers.fetching import Fetcher
 from ingestor.handlers.ingest_files import IngestFiles
 from ingestor.ports import Scratch
@@ -233,7 +234,9 @@ async def test_a_file_that_is_gone_is_listed_and_is_no_dead_letter(service: Serv
     delivered = await service.receive(file_event())
     assert delivered.rejected == {}
     assert delivered.published == []
-    assert [item.external_id for item in service.catalog.errors] == ["a.xml"]
+    [error] = service.catalog.errors
+    assert error.external_id == "a.xml"
+    assert isinstance(error.error, VanishedFileError)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,12 @@ class UnreadableFileError(PermanentError):
     default_category = ErrorCategory.NAS_DOWNLOAD
 
 
+class VanishedFileError(PermanentError):
+    """The file was gone when it was fetched; the scan that sees it gone announces the deletion."""
+
+    default_category = ErrorCategory.NAS_DOWNLOAD
+
+
 class OutdatedParserError(PermanentError):
     """The XML parser of this machine is too old to be safe."""
 

@@ -85,8 +85,6 @@ class Ready:
 class Vanished:
     """Gone since the scan; the scan that sees it gone announces the deletion."""
 
-    error: PermanentError
-
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -131,14 +129,8 @@ class Fetcher:
             try:
                 content = await self._read(event, attempt)
                 return Ready(await self._keep(event, content, scratch))
-            except ShareNotFoundError as error:
-                return Vanished(
-                    PermanentError(
-                        "the file was gone when it was fetched; the scan that sees it gone "
-                        "announces the deletion",
-                        category=error.category,
-                    )
-                )
+            except ShareNotFoundError:
+                return Vanished()
             except UnsupportedServerError as error:
                 # The server's policy, not this file: no message may die of it.
                 raise TransientError(

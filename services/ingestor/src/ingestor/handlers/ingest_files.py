@@ -25,7 +25,7 @@ from ingestor.domain.versions import (
     Written,
     external_id_of,
 )
-from ingestor.errors import UnknownSourceError
+from ingestor.errors import UnknownSourceError, VanishedFileError
 from ingestor.handlers.fetching import Fetched, Fetcher, FileEvent, Ready, Refused, Vanished
 from ingestor.ports import Catalog, OpenScratch, RecordError, Scratch
 from ingestor.settings import IngestSection
@@ -153,9 +153,8 @@ def _record_errors(
 ) -> list[RecordError]:
     """Return what to list as failed: dead letters, and files that nobody will see any more."""
     failed = list(batch.rejected.values())
-    failed += [
-        (event.delivery, item.error) for event, item in fetched if isinstance(item, Vanished)
-    ]
+    gone = [event.delivery for event, item in fetched if isinstance(item, Vanished)]
+    failed += [(delivery, VanishedFileError()) for delivery in gone]
     return [
         RecordError(
             source=delivery.data.source,
