@@ -8,16 +8,18 @@ topics.
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.security import BaseSecurity, SASLScram512
 
+from chassis import metrics
 from chassis.bus.applier import Applier
 from chassis.bus.delivery import Handler
 from chassis.bus.subscription import Subscription
@@ -70,11 +72,9 @@ class Bus:
             return
         async with self._started() as broker, asyncio.TaskGroup() as group:
             try:
-                for subscription, subscriber in zip(
-                    self.subscriptions, broker.subscribers, strict=True
-                ):
-                    consumer: Any = subscriber
-                    subscription.attach(consumer.consumer, group)
+                subscriber: Any = broker.subscribers[0]
+                for subscription in self.subscriptions:
+                    subscription.attach(subscriber.consumer, group)
                 self.is_running = True
                 await self._watch()
             finally:
@@ -127,27 +127,57 @@ class Bus:
             graceful_timeout=None,
         )
         session_ms = int(settings.session_timeout_seconds * 1000)
-        for subscription in self.subscriptions:
-            subscriber = broker.subscriber(
-                subscription.topic.name,
-                batch=True,
-                max_records=settings.batch_max_records,
-                batch_timeout_ms=20,
-                fetch_max_wait_ms=100,
-                group_id=self.service,
-                auto_offset_reset="earliest",
-                ack_policy=AckPolicy.MANUAL,
-                partition_assignment_strategy=(StickyPartitionAssignor,),
-                session_timeout_ms=session_ms,
-                heartbeat_interval_ms=min(3000, session_ms // 3),
-                rebalance_timeout_ms=60_000,
-                max_poll_interval_ms=600_000,
-                listener=subscription,
-                parser=_parse,
-                decoder=_decode,
-            )
-            subscriber(subscription.receive)
+        # One consumer for all topics: members of a group with different topics each make every
+        # start a chain of rebalances, and the assignors of aiokafka lose partitions in it.
+        subscriber = broker.subscriber(
+            *(subscription.topic.name for subscription in self.subscriptions),
+            batch=True,
+            max_records=settings.batch_max_records,
+            batch_timeout_ms=20,
+            fetch_max_wait_ms=100,
+            group_id=self.service,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.MANUAL,
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=min(3000, session_ms // 3),
+            rebalance_timeout_ms=60_000,
+            max_poll_interval_ms=600_000,
+            listener=_Listener(self.service, self.subscriptions),
+            parser=_parse,
+            decoder=_decode,
+        )
+        subscriber(self._receive)
         return broker
+
+    async def _receive(self, raw: Sequence[ConsumerRecord]) -> None:
+        """Hand each topic its records; the topics of one poll are applied side by side."""
+        by_topic: dict[str, list[ConsumerRecord]] = {}
+        for record in raw:
+            by_topic.setdefault(record.topic, []).append(record)
+        await asyncio.gather(
+            *(
+                subscription.receive(by_topic[subscription.topic.name])
+                for subscription in self.subscriptions
+                if subscription.topic.name in by_topic
+            )
+        )
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells every subscription which partitions come and go."""
+
+    def __init__(self, service: str, subscriptions: Sequence[Subscription]) -> None:
+        self._service = service
+        self._subscriptions = subscriptions
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        await asyncio.gather(*(item.revoke(revoked) for item in self._subscriptions))
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        metrics.REBALANCES.labels(self._service).inc()
+        for subscription in self._subscriptions:
+            subscription.assign(assigned)
 
 
 async def _parse(raw: Any) -> KafkaMessage:

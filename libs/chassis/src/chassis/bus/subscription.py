@@ -1,16 +1,16 @@
 """One topic being consumed: assignments, stored positions, pausing, hand-over.
 
-FastStream polls and calls `receive`; what happens to the records is the `Applier`'s policy.
-Healthy partitions go on while a failing one is paused and retried in the background, so the poll
-loop (and with it the membership of the group) never waits for a dependency.
+The bus polls and calls `receive`; what happens to the records is the `Applier`'s policy. Healthy
+partitions go on while a failing one is paused and retried in the background, so the poll loop (and
+with it the membership of the group) never waits for a dependency.
 """
 
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from chassis import metrics
@@ -35,7 +35,7 @@ little."""
 _KAFKA_DEADLINE = 20.0
 
 
-class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
+class Subscription:
     """Consumes one topic for one consumer group."""
 
     def __init__(self, applier: Applier, *, database: Database, clock: Clock) -> None:
@@ -70,7 +70,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         # A clean context: a commit's cancelled timers would otherwise keep past batches alive.
         group.create_task(self._commit_loop(), context=contextvars.Context())
         group.create_task(self._load_loop())
-        self._request_load({tp.partition for tp in consumer.assignment()})
+        self._request_load(self._own(consumer.assignment()))
 
     async def drain(self) -> None:
         """Finish the batch in hand and give up what is waiting; for shutdown."""
@@ -182,9 +182,9 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # --- assignments
 
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+    async def revoke(self, revoked: Iterable[TopicPartition]) -> None:
         """Finish the batch in hand before the partitions go to another member."""
-        partitions = {tp.partition for tp in revoked}
+        partitions = self._own(revoked)
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._idle.wait()
@@ -195,12 +195,11 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition in partitions:
             self._cursors.pop(partition, None)
 
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+    def assign(self, assigned: Iterable[TopicPartition]) -> None:
         """Hold the partitions back until their stored positions are loaded."""
-        metrics.REBALANCES.labels(self._consumer_name).inc()
         self.has_assignment = True
         if self._consumer is not None:
-            self._request_load({tp.partition for tp in assigned})
+            self._request_load(self._own(assigned))
 
     def _request_load(self, partitions: set[int]) -> None:
         for partition in partitions:
@@ -358,6 +357,9 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         return 0.0 if not self._idle.is_set() else self._clock.monotonic() - self._progress_at
 
     # --- small things
+
+    def _own(self, partitions: Iterable[TopicPartition]) -> set[int]:
+        return {tp.partition for tp in partitions if tp.topic == self.topic.name}
 
     def _tp(self, partition: int) -> TopicPartition:
         return TopicPartition(self.topic.name, partition)
