@@ -3,14 +3,17 @@ out.
 
 The console form is for people: terse, with an outcome marker. With a log directory, the execution
 log and one error log per category are written as well, so that they can be copied where operators
-look for them.
+look for them. A log call never fails: it stands in the middle of somebody's work.
 """
 
-import json
+import dataclasses
+import io
 import logging
+import math
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,21 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from chassis.errors import PenstockError
+from chassis.redaction import REDACTED, redact, register_secrets, sanitize_url_for_logging
+from contracts.errors import ErrorCategory
+
+__all__ = [
+    "configure_logging",
+    "get_logger",
+    "redact",
+    "register_secrets",
+    "sanitize_url_for_logging",
+]
 
 _SECRET_KEY = re.compile(
-    r"(password|passwd|secret|token|api_?key|authorization|credential|server_ip)", re.IGNORECASE
-)
-_URL_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*://)(?P<user>[^/\s@]+)@")
-_URL_SECRET_PARAMETER = re.compile(
-    r"(?P<name>[?&](?:[\w-]*(?:token|key|secret|password|signature|sig)[\w-]*)=)[^&\s\"']+",
+    r"(password|passwd|pwd|secret|token|api_?key|authorization|credential|cookie|server_ip)",
     re.IGNORECASE,
 )
-REDACTED = "***"
 
 MARKERS = {
     "new": "🆕",
@@ -41,54 +49,55 @@ MARKERS = {
 }
 """Field `outcome` → marker; drawn by the console renderer only."""
 
-_SHORTEST_SECRET = 6  # shorter values would blank out ordinary words
-_known_secrets: set[str] = set()
+_MAX_DEPTH = 8
+_LARGEST = 2**63 - 1
+_CATEGORIES = frozenset(category.value for category in ErrorCategory)
 
 
-def register_secrets(values: Iterable[str]) -> None:
-    """Have these values removed wherever they turn up in a log line."""
-    _known_secrets.update(value for value in values if len(value) >= _SHORTEST_SECRET)
+def _clean(value: Any, depth: int = 0) -> Any:
+    """Return `value` in a form that JSON has, bounded and redacted."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if abs(value) <= _LARGEST else f"a number of {value.bit_length()} bits"
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {
+            field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)
+        }
+    if depth < _MAX_DEPTH:
+        if isinstance(value, Mapping):
+            return {_text(key): _clean_item(str(key), item, depth) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [_clean(item, depth + 1) for item in value]
+    return _text(value)
 
 
-def redact(text: str) -> str:
-    """Remove credentials in URLs, secret query parameters and registered secrets from a text."""
-    text = _URL_USERINFO.sub(rf"\g<scheme>{REDACTED}@", text)
-    text = _URL_SECRET_PARAMETER.sub(rf"\g<name>{REDACTED}", text)
-    for secret in _known_secrets:
-        text = text.replace(secret, REDACTED)
-    return text
+def _clean_item(key: str, value: Any, depth: int) -> Any:
+    # Numbers stay: counts of tokens and fencing tokens are no secrets.
+    if _SECRET_KEY.search(key) and not isinstance(value, bool | int | float | None):
+        return REDACTED
+    return _clean(value, depth + 1)
 
 
-def sanitize_url_for_logging(url: str) -> str:
-    """Return `url` without credentials and tokens (S1-27)."""
-    return redact(url)
+def _text(value: object) -> str:
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    # Names of files may hold halves of characters, which no encoder takes.
+    return redact(text).encode("utf-8", "backslashreplace").decode()
 
 
-def _redact_value(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: _redact_item(str(key), item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_redact_value(item) for item in value]
-    return value
-
-
-def _redact_item(key: str, value: Any) -> Any:
-    return REDACTED if _SECRET_KEY.search(key) and isinstance(value, str) else _redact_value(value)
-
-
-def _redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    return {key: _redact_item(key, value) for key, value in event.items()}
+def _clean_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {key: _clean_item(key, value, 0) for key, value in event.items()}
 
 
 def _add_error_facts(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     error = event.pop("error", None)
     if isinstance(error, PenstockError):
+        event.update({f"error_{key}": value for key, value in error.facts.items()})
         event.update(
             error_class=type(error).__name__, error=error.message, category=error.category.value
         )
-        event.update({f"error_{key}": value for key, value in error.facts.items()})
     elif isinstance(error, BaseException):
         event.update(error_class=type(error).__name__, error=str(error))
     elif error is not None:
@@ -104,8 +113,19 @@ def _add_marker(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _to_json(event: Any, **_: Any) -> str:
-    text: bytes = orjson.dumps(event, default=str)
+    text: bytes = orjson.dumps(event)
     return text.decode()
+
+
+class _Service:
+    """Names the service in every line, of whatever task or thread."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event.setdefault("service", self._service)
+        return event
 
 
 class _FileCopies:
@@ -117,12 +137,21 @@ class _FileCopies:
         (directory / "Errors").mkdir(parents=True, exist_ok=True)
 
     def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
-        line = json.dumps(event, default=str, ensure_ascii=False)
-        self._append(self._directory / f"{self._service}_execution.log", line)
-        if event.get("level") in ("error", "critical"):
-            category = event.get("category", "main_execution")
-            self._append(self._directory / "Errors" / f"{self._service}_{category}.log", line)
+        line = _to_json(event)
+        try:
+            self._append(self._directory / f"{self._service}_execution.log", line)
+            if event.get("level") in ("error", "critical"):
+                name = f"{self._service}_{self._category(event)}.log"
+                self._append(self._directory / "Errors" / name, line)
+        except OSError as error:
+            # A full disk must not stop the work; the line still goes to stdout, and says so.
+            event["log_copy_failed"] = error.strerror
         return event
+
+    @staticmethod
+    def _category(event: EventDict) -> str:
+        category = event.get("category")
+        return category if category in _CATEGORIES else ErrorCategory.MAIN_EXECUTION.value
 
     @staticmethod
     def _append(path: Path, line: str) -> None:
@@ -134,35 +163,52 @@ def configure_logging(
     service: str, *, level: str = "INFO", form: str = "json", directory: Path | None = None
 ) -> None:
     """Set up logging for this process; called once, in `__main__`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal without UTF-8 shows a marker as an escape instead of failing the call.
+        sys.stdout.reconfigure(errors="backslashreplace")
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _Service(service),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_error_facts,
         structlog.processors.format_exc_info,
-        _redact_event,
+        _clean_event,
     ]
     if directory is not None:
         processors.append(_FileCopies(directory, service))
     if form == "json":
         processors.append(structlog.processors.JSONRenderer(serializer=_to_json))
     else:
-        processors.extend((_add_marker, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())))
+        console = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(),
+            # The traceback is text already, with the secrets taken out.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+        processors.extend((_add_marker, console))
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(service=service)
     # Client libraries log through the standard library: warnings and worse, same redaction.
     logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+    logging.captureWarnings(capture=True)
 
 
 class _Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        log = get_logger()
-        log.log(record.levelno, "library_message", library=record.name, text=record.getMessage())
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # the library's arguments do not fit its own format
+            text = str(record.msg)
+        # Libraries invent levels; structlog knows the five.
+        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+        exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
+        get_logger().log(
+            level, "library_message", library=record.name, text=text, exc_info=exc_info
+        )
 
 
 def get_logger() -> FilteringBoundLogger:
