@@ -1,0 +1,10 @@
+import pytest
+
+from ingestor.__main__ import main
+
+
+def test_missing_settings_are_named_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main() == 1
+    written = capsys.readouterr().err
+    assert "`DATABASE_URL` is missing" in written
+    assert "`KAFKA_BOOTSTRAP_SERVERS` is missing" in written
