@@ -20,7 +20,7 @@ SCAN = "scan"
 """The kind of run."""
 
 HISTORY = timedelta(days=30)
-"""Scans and retired files older than that are forgotten."""
+"""Scans and deleted files older than that are forgotten."""
 
 HOUSEKEEPING_SECONDS = 60.0
 _LONGEST_NAP_SECONDS = 5.0

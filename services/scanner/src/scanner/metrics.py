@@ -60,7 +60,7 @@ REANNOUNCED = Counter(
 )
 UNANSWERED = Gauge(
     "scanner_unanswered_announcements",
-    "Announcements repeated as often as allowed, and still without an answer.",
+    "Files that bronze lacks, or still has, after every repetition of their announcement.",
     ("source",),
 )
 

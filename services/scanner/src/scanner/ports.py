@@ -215,7 +215,7 @@ class Scans(Protocol):
         ...
 
     async def purge(self, transaction: Transaction, *, before: datetime) -> None:
-        """Forget old scans and long-retired files."""
+        """Forget old scans and long-deleted files."""
         ...
 
 
@@ -256,7 +256,11 @@ class Announcements(Protocol):
         ...
 
     async def unanswered(self, *, after: timedelta, limit: int, now: datetime) -> Mapping[str, int]:
-        """Return per source how many were repeated as often as allowed, in vain."""
+        """Return per source how many were repeated in vain and leave bronze in the wrong.
+
+        That is: it never had a file that exists, or still has one that does not. A modification
+        without an answer is not among them: its content may be what bronze had before.
+        """
         ...
 
 

@@ -58,11 +58,12 @@ class PostgresAnnouncements:
         return repeated
 
     async def unanswered(self, *, after: timedelta, limit: int, now: datetime) -> Mapping[str, int]:
-        """Return per source how many were repeated as often as allowed, in vain."""
+        """Return per source how many were repeated in vain and leave bronze in the wrong."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 "select source, count(*) as times from scanner.inventory "
                 "where state = 'announced' and announced_at < $1 and announcements > $2 "
+                "and is_present = (answered_at is null) "
                 "group by source",
                 now - after,
                 limit,

@@ -168,7 +168,6 @@ update scanner.inventory i set
     announced_scan_id = $4::uuid,
     announced_at = $5,
     announcements = 1,
-    answered_at = null,
     settling_since = null,
     missing_mark = null, missing_since = null, missing_scans = 0
 from unnest($2::text[], $3::text[]) as t (path, event_id)

@@ -257,7 +257,8 @@ on conflict (source, path) do update set
     announced_modified_us = case when known.is_present then known.announced_modified_us end,
     announced_size_bytes = case when known.is_present then known.announced_size_bytes end,
     announced_event_id = case when known.is_present then known.announced_event_id end,
-    announced_scan_id = case when known.is_present then known.announced_scan_id end
+    announced_scan_id = case when known.is_present then known.announced_scan_id end,
+    answered_at = case when known.is_present then known.answered_at end
 """
 
 _RELEASE = "delete from scanner.held_deletions where source = $1 and path = any($2::text[])"
@@ -274,7 +275,6 @@ update scanner.inventory i set
     announced_scan_id = $7::uuid,
     announced_at = $8,
     announcements = 1,
-    answered_at = null,
     settling_since = null,
     missing_mark = null, missing_since = null, missing_scans = 0
 from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])

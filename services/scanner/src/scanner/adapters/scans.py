@@ -78,12 +78,12 @@ class PostgresScans:
         )
 
     async def purge(self, transaction: Transaction, *, before: datetime) -> None:
-        """Forget old scans and long-retired files."""
+        """Forget old scans and long-deleted files."""
         await transaction.connection.execute(
             "delete from scanner.scans where started_at < $1", before
         )
         await transaction.connection.execute(
-            "delete from scanner.inventory where state = 'retired' and answered_at < $1", before
+            "delete from scanner.inventory where not is_present and announced_at < $1", before
         )
 
 

@@ -43,6 +43,8 @@ comment on column scanner.inventory.settling_since is
     'First sight of a state that is not announced yet; null once it is.';
 comment on column scanner.inventory.state is
     'seen (never announced), announced (no answer yet), ingested (bronze has it), retired (bronze has the tombstone).';
+comment on column scanner.inventory.answered_at is
+    'When bronze last answered for this path; null if it never had it. Survives a modification.';
 comment on column scanner.inventory.missing_mark is
     'The scan attempt that listed its directory without it; believed only at the end of a complete scan.';
 

@@ -1,0 +1,66 @@
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from chassis.db import Database
+from scanner.domain.institutions import InstitutionDirectory, MonitoredInstitution
+from scanner.settings.scan import ScanConfig
+from tests.integration.scanner.harness import Harness, ManualClock, Tree
+from tests.support.addresses import PostgresAddress
+from tests.support.hub import open_database
+
+AXP = MonitoredInstitution(
+    "AXP-US", "American Express Company", "Financial", "AXP-US_American_Express_Company"
+)
+
+
+def _harness(database: Database, root: Path) -> Harness:
+    return Harness(
+        database=database,
+        tree=Tree(root),
+        clock=ManualClock(),
+        scan_config=ScanConfig(paths=("Data",), interval_seconds=60),
+        institutions=InstitutionDirectory([AXP]),
+    )
+
+
+@pytest.fixture
+async def harness(database_url: str, tmp_path: Path) -> AsyncGenerator[Harness]:
+    database = await open_database(database_url, "scanner")
+    root = tmp_path / "share"
+    root.mkdir()
+    try:
+        yield _harness(database, root)
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+def runner() -> Generator[asyncio.Runner]:
+    """An event loop for tests that Hypothesis calls many times."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def shared_harness(
+    runner: asyncio.Runner, postgres: PostgresAddress, template_database: str, unique: str
+) -> Generator[Harness]:
+    """A harness on that loop; its tree is the test's own."""
+    database = runner.run(_open(postgres, template_database, unique))
+    try:
+        yield _harness(database, Path("unset"))
+    finally:
+        runner.run(database.close())
+
+
+async def _open(postgres: PostgresAddress, template: str, name: str) -> Database:
+    connection = await asyncpg.connect(postgres.url, timeout=10)
+    try:
+        await connection.execute(f"create database {name} template {template}")
+    finally:
+        await connection.close(timeout=10)
+    return await open_database(postgres.database(name), "scanner")
