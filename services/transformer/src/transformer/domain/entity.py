@@ -67,7 +67,7 @@ class FlagRule:
     condition: pl.Expr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Entity:
     """One silver entity, ready to run."""
 
@@ -83,6 +83,9 @@ class Entity:
     missing_sources: tuple[FlagRule, ...]
     mismatches: tuple[FlagRule, ...]
     informational: tuple[FlagRule, ...]
+
+    def __repr__(self) -> str:
+        return f"<rules of {self.entity_type!r}, version {self.config.ruleset_version}>"
 
     @property
     def entity_type(self) -> str:
