@@ -46,7 +46,7 @@ def parse_transcript(data: bytes, *, path: str, limits: XmlLimits) -> dict[str, 
         "year": year,
         "date": _text_of(transcript, "date"),
         "companies": [
-            text for item in transcript.descendants("company") if (text := clean(item.text))
+            text for item in _in_head(transcript, "company") if (text := clean(item.text))
         ],
         "participants": [_participant(item) for item in _people(transcript)],
         "sections": _sections(transcript),
@@ -56,7 +56,7 @@ def parse_transcript(data: bytes, *, path: str, limits: XmlLimits) -> dict[str, 
 
 
 def _only_transcript(root: Element) -> Element:
-    found = [root] if root.name == "transcript" else list(root.descendants("transcript"))
+    found = [root] if root.name == "transcript" else root.descendants("transcript")
     if len(found) != 1:
         raise UnparseableError(
             f"the document holds {len(found)} `transcript` elements, not one", root=root.name[:100]
@@ -144,20 +144,23 @@ def _turn(speaker: Element) -> dict[str, Any]:
 
 def _paragraphs(speaker: Element) -> list[str]:
     """Return what was said; blank paragraphs say nothing, text without a `p` is not lost."""
-    found = list(speaker.descendants("p"))
+    found = speaker.descendants("p")
     texts = [item.text for item in found] if found else [speaker.text]
     return [text for raw in texts if (text := clean(raw))]
 
 
-def _text_of(transcript: Element, name: str) -> str | None:
-    """Return the text of the first such element of the head."""
+def _in_head(transcript: Element, name: str) -> Iterator[Element]:
+    """Yield the elements of that name outside what was said."""
     for part in transcript.elements:
         if part.name == name:
-            return clean(part.text) or None
-        if part.name != "body":
-            for found in part.descendants(name):
-                return clean(found.text) or None
-    return None
+            yield part
+        elif part.name != "body":
+            yield from part.descendants(name)
+
+
+def _text_of(transcript: Element, name: str) -> str | None:
+    found = next(_in_head(transcript, name), None)
+    return (clean(found.text) or None) if found else None
 
 
 def _attribute(element: Element, name: str) -> str | None:

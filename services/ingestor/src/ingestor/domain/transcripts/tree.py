@@ -19,6 +19,7 @@ from ingestor.errors import (
 OLDEST_SAFE_EXPAT = (2, 4, 1)
 """The first version that stops entity amplification by itself."""
 
+_SEPARATOR = " "  # no name and no namespace has one
 _BUFFER_BYTES = 64 * 1024  # text arrives in few pieces
 
 
@@ -48,18 +49,26 @@ class Element:
         """The child elements."""
         return (item for item in self.content if isinstance(item, Element))
 
-    def descendants(self, name: str) -> Iterator["Element"]:
-        """Yield the outermost elements of that name below this one, in document order."""
-        for element in self.elements:
-            if element.name == name:
-                yield element
-            else:
-                yield from element.descendants(name)
+    def descendants(self, name: str) -> list["Element"]:
+        """Return the outermost elements of that name below this one, in document order."""
+        found: list[Element] = []
+        _collect(self, name, found)
+        return found
 
     @property
     def text(self) -> str:
         """All text below this element, in document order."""
         return "".join(item if isinstance(item, str) else item.text for item in self.content)
+
+
+def _collect(parent: Element, name: str, found: list[Element]) -> None:
+    for item in parent.content:
+        if isinstance(item, str):
+            continue
+        if item.name == name:
+            found.append(item)
+        else:
+            _collect(item, name, found)
 
 
 def check_expat(version: tuple[int, int, int] = pyexpat.version_info) -> None:
@@ -104,7 +113,7 @@ class _Builder:
         self._document = Element("", {})
         self._open = [self._document]
         self._nodes = 0
-        self.parser = parser = pyexpat.ParserCreate(namespace_separator=" ")
+        self.parser = parser = pyexpat.ParserCreate(namespace_separator=_SEPARATOR)
         parser.buffer_size = _BUFFER_BYTES
         parser.buffer_text = True
         parser.SetParamEntityParsing(pyexpat.XML_PARAM_ENTITY_PARSING_NEVER)
@@ -130,7 +139,9 @@ class _Builder:
             raise UnsafeDocumentError(
                 f"the document nests deeper than {self._limits.max_depth} elements"
             )
-        element = Element(_local(name), {_local(key): value for key, value in attributes.items()})
+        if any(_SEPARATOR in key for key in attributes):
+            attributes = {_local(key): value for key, value in attributes.items()}
+        element = Element(_local(name), attributes)
         self._open[-1].content.append(element)
         self._open.append(element)
 
@@ -142,4 +153,4 @@ class _Builder:
 
 
 def _local(name: str) -> str:
-    return name.rpartition(" ")[2]
+    return name.rpartition(_SEPARATOR)[2]
