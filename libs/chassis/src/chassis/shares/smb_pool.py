@@ -1,8 +1,8 @@
-"""An SMB share behind the port: a pool of connections, each owned by one thread for life.
+"""An SMB share behind the port: a pool of threads, and a connection for each call under way.
 
-Neither client library allows a connection to be used by two threads (pysmb mixes the answers up,
-smbprotocol runs out of credits), so the thread is the connection's owner, and the number of
-threads is the number of connections.
+Neither client library allows a connection to be used by two threads at a time (pysmb mixes the
+answers up, smbprotocol runs out of credits), so a call has its connection for itself. The one that
+was used last is taken first: a quiet source keeps one connection, a busy one as many as threads.
 """
 
 import asyncio
@@ -58,9 +58,9 @@ class SmbShare:
         self._gate = gate
         self._clock = clock or SystemClock()
         self._executor = ThreadPoolExecutor(connections, thread_name_prefix="share")
-        self._thread = threading.local()
         self._lock = threading.Lock()
         self._wires: set[Wire] = set()
+        self._idle: list[_Held] = []
         self._is_closed = False
         self._is_announced = False
 
@@ -111,31 +111,35 @@ class SmbShare:
         return await loop.run_in_executor(self._executor, self._run, operation)
 
     def _run(self, operation: Callable[[Folder], T]) -> T:
-        """Carry out an operation on this thread's connection.
+        """Carry out an operation on a connection of its own.
 
         A connection that turns out to be dead since its last use is replaced once: servers close
         idle ones. Every operation may be repeated as a whole.
         """
         self._check_open()
-        held: _Held | None = getattr(self._thread, "held", None)
-        if held is not None and self._clock.monotonic() - held.used_at > MAX_IDLE_SECONDS:
-            self._drop(held)
-            held = None
+        held = self._take_idle()
         if held is not None:
             try:
                 return self._use(held, operation)
             except ConnectionLostError:
                 self._check_open()
-        return self._use(self._take(), operation)
+        return self._use(self._take_new(), operation)
 
-    def _take(self) -> _Held:
+    def _take_idle(self) -> _Held | None:
+        while True:
+            with self._lock:
+                held = self._idle.pop() if self._idle else None
+            if held is None or self._clock.monotonic() - held.used_at <= MAX_IDLE_SECONDS:
+                return held
+            self._drop(held)
+
+    def _take_new(self) -> _Held:
         with self._gate.attempt():
             wire = self._connect()
         held = _Held(wire, self._clock.monotonic())
         with self._lock:
             self._wires.add(wire)
             is_announced, self._is_announced = self._is_announced, True
-        self._thread.held = held
         # Closing may have taken its list of connections before this one was on it.
         if self._is_closed:
             self._drop(held)
@@ -161,9 +165,10 @@ class SmbShare:
             is_sound = True
             raise
         finally:
-            if not is_sound:
+            if is_sound:
+                self._give_back(held)
+            else:
                 self._drop(held)
-        held.used_at = self._clock.monotonic()
         return result
 
     def _check_root(self, wire: Wire) -> None:
@@ -179,8 +184,12 @@ class SmbShare:
         if self._is_closed:
             raise ShareUnavailableError("The share was closed.")
 
+    def _give_back(self, held: _Held) -> None:
+        held.used_at = self._clock.monotonic()
+        with self._lock:
+            self._idle.append(held)
+
     def _drop(self, held: _Held) -> None:
-        self._thread.held = None
         with self._lock:
             self._wires.discard(held.wire)
         held.wire.close()

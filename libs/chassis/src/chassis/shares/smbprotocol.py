@@ -22,6 +22,7 @@ from smbprotocol.exceptions import (
 )
 from smbprotocol.header import Smb2Flags
 from smbprotocol.session import Session
+from smbprotocol.transport import Tcp
 from smbprotocol.tree import TreeConnect
 
 from chassis.settings import NasSettings
@@ -123,7 +124,6 @@ class SmbprotocolWire:
         try:
             with _translated():
                 connection.connect(timeout=timeout_seconds)
-                _bound_sends(connection, timeout_seconds)
                 if require_encryption and not connection.supports_encryption:
                     raise UnsupportedServerError(
                         "The server cannot encrypt, which the source requires."
@@ -191,6 +191,25 @@ class _Message:
         return self._body
 
 
+class _Transport(Tcp):  # type: ignore[misc]
+    """Believes in no frame that SMB cannot have, and sends within the time-out.
+
+    By itself the library sets aside as many bytes as the peer announces: 1.2 GB for a web server's
+    `HTTP`; and a peer that stops reading would hold the thread for ever.
+    """
+
+    def connect(self) -> None:
+        super().connect()
+        seconds, fraction = divmod(self.timeout, 1)
+        limit = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def _recv(self, length: int, timeout: float) -> Any:
+        if length > self.MAX_SIZE:
+            raise SMBException("The peer announces a frame that SMB cannot have.")
+        return super()._recv(length, timeout)
+
+
 class _Connection(Connection):  # type: ignore[misc]
     """Waits no longer than we say, and takes no answer that is not protected.
 
@@ -201,6 +220,15 @@ class _Connection(Connection):  # type: ignore[misc]
     def __init__(self, nas: NasSettings, timeout_seconds: float) -> None:
         super().__init__(uuid.uuid4(), nas.server_ip, nas.port, require_signing=True)
         self._timeout_seconds = timeout_seconds
+
+    @property
+    def transport(self) -> Tcp | None:
+        """The library makes its own in `connect`; ours takes its place before it is used."""
+        return self._transport
+
+    @transport.setter
+    def transport(self, made: Tcp | None) -> None:
+        self._transport = None if made is None else _Transport(made.server, made.port, made.timeout)
 
     def receive(
         self,
@@ -245,14 +273,6 @@ def _receive(connection: _Connection, request: Any) -> Reply:
     except SMBResponseException as error:
         response = error.header
     return Reply(response["status"].get_value(), response["data"].get_value())
-
-
-def _bound_sends(connection: _Connection, timeout_seconds: float) -> None:
-    # The library's socket blocks; a peer that stops reading would hold the thread for ever.
-    seconds, fraction = divmod(timeout_seconds, 1)
-    limit = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
-    sock = connection.transport._sock  # noqa: SLF001 - the only way to it
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
 @contextmanager
