@@ -156,8 +156,8 @@ class Walker:
             return
         listed_at = self._clock.now()
         sifted = self._sieve.sift(step.path, step.depth, entries)
-        self._report(sifted)
         if step.descends:
+            self._report(sifted)
             known = await children(step.path) if children and sifted.subdirectories else {}
             await self._descend(step, sifted, known)
         if not step.depth and not entries:
