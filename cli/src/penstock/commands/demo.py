@@ -20,6 +20,7 @@ from penstock.stack import Stack, StackSettings, read_settings
 
 _FOLDER = "demo"
 _INTERRUPTED = 130
+_LOG_COLUMNS = 120
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +55,9 @@ def demo(
     scenario = plan(found, count=len(found) if files is None else files)
     settings = _clean_settings()
     console = Console(highlight=False)
+    if not console.is_terminal:
+        # A log has no width; tables folded to that of a terminal would only be harder to read.
+        console = Console(highlight=False, width=_LOG_COLUMNS)
     view = DemoView(console)
     view.chapter(f"Starting Kafka, PostgreSQL, S3 and Samba in {settings.state_dir}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -35,6 +35,7 @@ _PATIENCE_SECONDS = 90.0
 _QUIET_SECONDS = 3.0
 """After the last figure is right: long enough for a second effect to show, if there were one."""
 
+_POLL_SECONDS = 0.1
 _QUERY = "select ticker, title, data_quality_score, quality_flags from silver.transcripts"
 
 
@@ -45,14 +46,18 @@ class Share:
     root: Path
     written_at: dict[str, list[datetime]] = field(default_factory=dict)
 
-    def put(self, path: str, data: bytes) -> None:
-        """Lay a file, or overwrite it."""
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.part")
-        draft.write_bytes(data)
-        draft.replace(target)
-        self.written_at.setdefault(path, []).append(SystemClock().now())
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Lay files, or overwrite them, all in a moment."""
+        drafts = []
+        for path, data in files.items():
+            target = self.root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft = target.with_name(f".{target.name}.part")
+            draft.write_bytes(data)
+            drafts.append((draft, target, path))
+        for draft, target, path in drafts:
+            draft.replace(target)
+            self.written_at.setdefault(path, []).append(SystemClock().now())
 
     def remove(self, path: str) -> None:
         """Take a file away."""
@@ -116,13 +121,20 @@ class DemoSession:
 
     # --- the scenario ------------------------------------------------------------------------
     async def _steps(self, services: ServiceProcesses, observer: Observer) -> None:
-        scenario, view = self._scenario, self._view
-        view.chapter(f"Laying {len(scenario.first)} transcripts on the empty share")
-        for path, data in scenario.first.items():
-            self._put(path, data)
-        await self._until_right(services, observer)
+        """Take every step once the one before has had its whole effect; stop where it has not."""
+        for step in (self._lay, self._change, self._delete, self._let_go):
+            await step()
+            if not await self._until_right(services, observer):
+                return
 
-        view.chapter("Adding, editing and breaking files")
+    async def _lay(self) -> None:
+        files = self._scenario.first
+        self._view.chapter(f"Laying {len(files)} transcripts on the empty share")
+        self._put(files)
+
+    async def _change(self) -> None:
+        scenario = self._scenario
+        self._view.chapter("Adding, editing and breaking files")
         for what, note, files in (
             ("add", "a new transcript", scenario.late),
             ("edit", "overwritten: one sentence more", scenario.edited),
@@ -130,27 +142,28 @@ class DemoSession:
             ("break", "overwritten with half of itself", scenario.truncated),
             ("break", "a new file: an XML bomb", scenario.bombs),
         ):
-            for path, data in files.items():
-                self._put(path, data)
-                view.file(what, path, note)
-        await self._until_right(services, observer)
+            self._put(files)
+            for path in files:
+                self._view.file(what, path, note)
 
-        view.chapter(f"Deleting {len(scenario.removed)} files: more than the guard lets pass")
-        for path in scenario.removed:
+    async def _delete(self) -> None:
+        paths = self._scenario.removed
+        self._view.chapter(f"Deleting {len(paths)} files: more than the guard lets pass")
+        for path in paths:
             self._share.remove(path)
-            view.file("remove", path)
-        self._ledger.remove(*scenario.removed)
-        await self._until_right(services, observer)
+            self._view.file("remove", path)
+        self._ledger.remove(*paths)
 
-        view.chapter("Releasing the deletions that are held back")
-        view.say(f"penstock scan {SOURCE} --release-held-deletions --wait")
+    async def _let_go(self) -> None:
+        self._view.chapter("Releasing the deletions that are held back")
+        self._view.say(f"penstock scan {SOURCE} --release-held-deletions --wait")
         await self._release()
-        self._ledger.release(*scenario.removed)
-        await self._until_right(services, observer)
+        self._ledger.release(*self._scenario.removed)
 
-    def _put(self, path: str, data: bytes) -> None:
-        self._share.put(path, data)
-        self._ledger.put(path, data)
+    def _put(self, files: Mapping[str, bytes]) -> None:
+        self._share.put(files)
+        for path, data in files.items():
+            self._ledger.put(path, data)
 
     async def _release(self) -> None:
         access = self._access
@@ -174,18 +187,19 @@ class DemoSession:
         if state.status is not RunStatus.COMPLETED:
             raise DemoError(f"The scan that releases deletions ended as {state.status.value}.")
 
-    async def _until_right(self, services: ServiceProcesses, observer: Observer) -> None:
-        """Return when every figure is right, or has had its time."""
+    async def _until_right(self, services: ServiceProcesses, observer: Observer) -> bool:
+        """Return whether every figure became right in the time it has."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         running = set(services.running)
         while time.monotonic() < deadline:
             expected, seen = self._ledger.figures(), await observer.figures()
             self._view.progress(expected, seen)
             if not differences(expected, seen):
-                return
+                return True
             if lost := running - set(services.running):
                 raise DemoError(f"{', '.join(lost)} ended; look at {self._folder / 'logs'}.")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_POLL_SECONDS)
+        return False
 
     async def _rest(self, observer: Observer) -> Figures:
         """Look once more after a while in which nothing may happen any more."""
@@ -195,7 +209,7 @@ class DemoSession:
     # --- the end -----------------------------------------------------------------------------
     async def _report(self, observer: Observer, seen: Figures) -> list[str]:
         expected = self._ledger.figures()
-        self._view.results(compare(expected, seen), settle_seconds=SETTLE_SECONDS)
+        self._view.results(compare(expected, seen))
         self._view.dead_letters(list(observer.traffic.dead.values()))
         latencies = await observer.latencies(self._share.written_at)
         self._view.latencies(latencies, settle_seconds=SETTLE_SECONDS)
@@ -203,6 +217,8 @@ class DemoSession:
         missing = await observer.missing_blobs(self._ledger.blob_keys)
         if missing:
             problems.append(f"the object store lacks {', '.join(sorted(missing))}")
+        if problems:
+            problems.append(f"what the services said of it is in {self._folder / 'logs'}")
         return problems
 
     def _hints(self, services: ServiceProcesses) -> Mapping[str, str]:

@@ -89,8 +89,13 @@ class DemoView:
         now = time.monotonic()
         if seen != self._printed and now - self._printed_at >= _PLAIN_SECONDS:
             self._printed_at, self._printed = now, seen
-            counts = ", ".join(f"{name} {getattr(seen, field)}" for name, field in _FLOW)
-            self.say(f"{counts}, dead letters {len(seen.refused)}")
+            self.say(
+                f"files {seen.files} · events {seen.events} · "
+                f"bronze {seen.versions} + {seen.tombstones} tombstones · "
+                f"silver {seen.calls} rows, {seen.turns} turns · "
+                f"held {seen.held} · dead letters {len(seen.refused)}",
+                style="dim",
+            )
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the live part."""
@@ -112,37 +117,32 @@ class DemoView:
         return time.monotonic() - self._started
 
     # --- at the end --------------------------------------------------------------------------
-    def results(self, rows: Sequence[Row], *, settle_seconds: int) -> None:
+    def results(self, rows: Sequence[Row]) -> None:
         """Show the final table."""
         self._console.print(Rule("What the inputs imply, and what the hub shows"))
         table = Table(box=None, pad_edge=False, padding=(0, 2))
-        for column in ("FIGURE", "EXPECTED", "SEEN"):
+        table.add_column("FIGURE", no_wrap=True)
+        for column in ("EXPECTED", "SEEN"):
             table.add_column(column, overflow="fold")
-        table.add_column("")
+        table.add_column("", no_wrap=True)
         for row in rows:
             mark = Text("✓", style="green") if row.is_right else Text("✗", style="bold red")
             table.add_row(row.name, row.expected, row.seen, mark)
         self._console.print(table)
         self._console.print(
-            "Expected figures are counted in the files themselves by plain text search; nothing of "
-            f"the hub is used. A file is announced once it has rested for {settle_seconds} s.",
+            "Expected figures are counted in the files themselves, by plain text search; "
+            "nothing of the hub is used for them.",
             style="dim",
         )
 
     def dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Show what was refused, and why."""
         self._console.print(Rule("Dead letters"))
-        table = Table(box=None, pad_edge=False, padding=(0, 2))
-        for column in ("TOPIC", "CATEGORY", "FILE", "REASON"):
-            table.add_column(column, overflow="fold")
         for letter in sorted(letters, key=lambda item: item.path):
-            table.add_row(
-                Text(letter.topic),
-                Text(letter.category),
-                Text(letter.path.rpartition("/")[2]),
-                Text(letter.reason),
-            )
-        self._console.print(table)
+            name = letter.path.rpartition("/")[2]
+            line = Text.assemble((name, "red"), f"  {letter.category}  on {letter.topic}")
+            self._console.print(line, soft_wrap=True)
+            self._console.print(Text(f"    {letter.reason}"), style="dim", soft_wrap=True)
 
     def latencies(self, found: Latencies, *, settle_seconds: int) -> None:
         """Show how long changes took, and what exactly was measured."""
@@ -152,8 +152,7 @@ class DemoView:
             table.add_column(column, justify="left" if column == "FROM" else "right")
         _add_latency(
             table,
-            "the file is complete on the share "
-            f"(at least {settle_seconds} s of it: the scanner waits for it to rest)",
+            f"the file lies on the share, complete (it must rest for {settle_seconds} s)",
             found.from_share,
         )
         _add_latency(table, "the scanner announces it (the event's time)", found.from_event)
