@@ -17,6 +17,7 @@ from contracts.layers import BronzeOperation, BronzeStored
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
 from transformer.adapters.postgres_silver import PostgresSilver
+from transformer.domain.chunks import ChunkLimits
 from transformer.domain.entity import Entity
 from transformer.handlers.recompute import Recompute
 from transformer.handlers.transform import TransformBatch
@@ -145,7 +146,7 @@ async def open_hub(
     database = await Database.open(settings, "transformer")
     merger = PolarsMerger(workers=2)
     bronze, silver = PostgresBronze(), PostgresSilver(entities.values())
-    recompute = Recompute(bronze, silver, merger=merger, chunk=chunk)
+    recompute = Recompute(bronze, silver, merger=merger, limits=ChunkLimits(chunk, 2**20))
     job = TransformJob(entities, recompute, bronze=bronze, database=database, page=page)
     try:
         handler = TransformBatch(entities, recompute)

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
 from chassis.db import Transaction
 from tests.integration.transformer.hub import Hub, open_hub
@@ -249,6 +250,23 @@ async def test_a_live_record_that_turns_invalid_leaves_silver_until_it_is_mended
 async def test_events_of_types_without_rules_are_passed_over(hub: Hub) -> None:
     await hub.apply([hub.event("x", entity_type="wrds_partition")])
     assert await hub.value("select count(*) from silver.heads") == 0
+
+
+async def test_what_was_done_is_counted(hub: Hub) -> None:
+    def counted(outcome: str) -> float:
+        labels = {"entity_type": "transcript", "outcome": outcome}
+        return REGISTRY.get_sample_value("transformer_records_total", labels) or 0.0
+
+    outcomes = ("upserted", "unchanged", "retired", "rejected")
+    before = [counted(outcome) for outcome in outcomes]
+    await hub.store("A/1", "a.xml", document())
+    await hub.store("B/1", "b.xml", document(sections=[]))
+    await hub.store("C/1", "c.xml", document())
+    await hub.transform("A/1", "B/1", "C/1")
+    await hub.delete("C/1", "c.xml")
+    await hub.transform("A/1", "C/1")
+    after = [counted(outcome) for outcome in outcomes]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [2, 1, 1, 1]
 
 
 @pytest.mark.covers("S2-36", "S2-38")

@@ -8,6 +8,7 @@ from transformer.adapters.entity_files import load_entities
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
 from transformer.adapters.postgres_silver import PostgresSilver
+from transformer.domain.chunks import ChunkLimits
 from transformer.handlers.recompute import Recompute
 from transformer.handlers.transform import TransformBatch
 from transformer.jobs import TransformJob
@@ -23,7 +24,8 @@ async def run(settings: TransformerSettings) -> None:
     bronze = PostgresBronze()
     silver = PostgresSilver(entities.values())
     merger = PolarsMerger(workers=part.merge_workers)
-    recompute = Recompute(bronze, silver, merger=merger, chunk=part.chunk_entities)
+    limits = ChunkLimits(part.chunk_entities, part.chunk_bytes)
+    recompute = Recompute(bronze, silver, merger=merger, limits=limits)
     async with host(SERVICE, settings) as process:
         async with process.database.connection() as connection:
             for entity in entities.values():

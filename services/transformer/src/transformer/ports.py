@@ -19,6 +19,12 @@ class BronzeReader(Protocol):
         """Return the heads of entities, tombstones included, as of now, in one statement."""
         ...
 
+    async def sizes(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> dict[str, int]:
+        """Return how many bytes the records behind each entity have, about."""
+        ...
+
     async def page(
         self,
         connection: Connection,

@@ -9,7 +9,10 @@ class TransformerPart(SettingsPart):
     """The transformer's own variables."""
 
     chunk_entities: int = env("TRANSFORMER_CHUNK_ENTITIES", 100, ge=1, le=5000)
-    """Entities merged at a time: with the largest document, the bound of memory."""
+    """Entities merged at a time, at the most."""
+
+    chunk_bytes: int = env("TRANSFORMER_CHUNK_BYTES", 32 * 1024 * 1024, ge=1)
+    """Documents merged at a time, at the most; the bound of memory (about ten times as much)."""
 
     page_entities: int = env("TRANSFORMER_PAGE_ENTITIES", 500, ge=1, le=5000)
     """Entities per transaction of a `transform` run."""

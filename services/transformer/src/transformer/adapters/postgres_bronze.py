@@ -28,6 +28,13 @@ class PostgresBronze:
             for row in rows
         ]
 
+    async def sizes(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> dict[str, int]:
+        """Return how many bytes the records behind each entity have, about."""
+        rows = await connection.fetch(_SIZES, entity_type, list(entity_ids))
+        return {row["entity_id"]: row["size_bytes"] for row in rows}
+
     async def page(
         self,
         connection: Connection,
@@ -55,6 +62,16 @@ select h.entity_id, h.source_system, h.external_id, h.version, h.is_deleted,
 from bronze.heads h
 join bronze.raw_entities r on r.ingested_at = h.ingested_at and r.id = h.raw_id
 where h.entity_type = $1 and h.entity_id = any($2)
+"""
+
+# A record without a file behind it is as large as PostgreSQL keeps it.
+_SIZES = """
+select h.entity_id,
+       sum(coalesce(r.size_bytes, pg_column_size(r.raw_data), 0))::bigint as size_bytes
+from bronze.heads h
+join bronze.raw_entities r on r.ingested_at = h.ingested_at and r.id = h.raw_id
+where h.entity_type = $1 and h.entity_id = any($2)
+group by h.entity_id
 """
 
 _PAGE = """

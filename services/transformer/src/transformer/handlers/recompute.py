@@ -1,7 +1,7 @@
 """Recomputes entities inside the caller's transaction: lock, read bronze, merge, write, publish."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,8 @@ from contracts.layers import SilverChanged, SilverOperation
 from contracts.runs import RunCounts
 from contracts.topics import SILVER_CHANGED
 from transformer import metrics
-from transformer.domain.changes import Change, Changes, Status, compare
+from transformer.domain.changes import Change, Changes, State, Status, compare
+from transformer.domain.chunks import ChunkLimits, cut
 from transformer.domain.entity import Entity
 from transformer.domain.records import Merged
 from transformer.ports import BronzeReader, Merger, SilverStore
@@ -77,12 +78,12 @@ class Recompute:
     """Brings silver up to date with bronze, for the entities it is told."""
 
     def __init__(
-        self, bronze: BronzeReader, silver: SilverStore, *, merger: Merger, chunk: int
+        self, bronze: BronzeReader, silver: SilverStore, *, merger: Merger, limits: ChunkLimits
     ) -> None:
         self._bronze = bronze
         self._silver = silver
         self._merger = merger
-        self._chunk = chunk
+        self._limits = limits
 
     async def apply(
         self,
@@ -96,7 +97,7 @@ class Recompute:
         """Recompute entities and publish `silver.changed` for those that readers see differently.
 
         All are locked at once and in order; then bronze is read, so the last of several
-        concurrent transactions has seen the newest heads. Memory is bounded by the chunk.
+        concurrent transactions has seen the newest heads. Memory is bounded by the chunks.
 
         Args:
             transaction: Everything is written in it.
@@ -112,9 +113,7 @@ class Recompute:
         states = await self._silver.lock(transaction.connection, entity, ids)
         if run_id is not None:
             states = {key: replace(state, state_hash=None) for key, state in states.items()}
-        for start in range(0, len(ids), self._chunk):
-            chunk = ids[start : start + self._chunk]
-            changes = await self._compare(transaction.connection, entity, chunk, states)
+        async for changes in self._changes(transaction.connection, entity, ids, states=states):
             await self._silver.apply(transaction.connection, entity, changes, run_id=run_id)
             for change in changes.all:
                 _announce(transaction, entity, change, (causes or {}).get(change.entity_id))
@@ -131,16 +130,22 @@ class Recompute:
         ids = sorted(set(entity_ids))
         tally = Tally()
         states = await self._silver.states(connection, entity, ids)
-        for start in range(0, len(ids), self._chunk):
-            chunk = ids[start : start + self._chunk]
-            tally.add(await self._compare(connection, entity, chunk, states))
+        async for changes in self._changes(connection, entity, ids, states=states):
+            tally.add(changes)
         return tally
 
-    async def _compare(
-        self, connection: Connection, entity: Entity, ids: Sequence[str], states: Mapping[str, Any]
-    ) -> Changes:
-        heads = await self._bronze.heads(connection, entity.entity_type, ids)
-        return compare(states, await self._merger.merge(entity, ids, heads))
+    async def _changes(
+        self,
+        connection: Connection,
+        entity: Entity,
+        ids: Sequence[str],
+        *,
+        states: Mapping[str, State],
+    ) -> AsyncGenerator[Changes]:
+        sizes = await self._bronze.sizes(connection, entity.entity_type, ids)
+        for chunk in cut(ids, sizes, self._limits):
+            heads = await self._bronze.heads(connection, entity.entity_type, chunk)
+            yield compare(states, await self._merger.merge(entity, chunk, heads))
 
 
 def _announce(

@@ -1,0 +1,30 @@
+"""How many entities are merged at a time: few large ones or many small ones."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLimits:
+    """Bounds of one merge, and so of the memory it takes."""
+
+    entities: int
+    size_bytes: int
+    """Of the documents; one entity that is larger goes alone."""
+
+
+def cut(
+    entity_ids: Sequence[str], sizes: Mapping[str, int], limits: ChunkLimits
+) -> Iterator[list[str]]:
+    """Yield the ids in order, in chunks within the limits."""
+    chunk: list[str] = []
+    total = 0
+    for entity_id in entity_ids:
+        size = sizes.get(entity_id, 0)
+        if chunk and (len(chunk) >= limits.entities or total + size > limits.size_bytes):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(entity_id)
+        total += size
+    if chunk:
+        yield chunk
