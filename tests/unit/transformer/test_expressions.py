@@ -1,4 +1,5 @@
 import contextlib
+import re
 from typing import Any
 
 import polars as pl
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.paths import PROJECT
 from transformer.domain.expressions import (
     AGGREGATES,
     KEYWORDS,
@@ -136,6 +138,12 @@ SIGNS = ["(", ")", ",", "+", "-", "*", "/", "%", "=", "<>", "~", "~*", "||", "'x
 def test_any_text_is_a_rule_or_a_rule_error(text: str) -> None:
     with contextlib.suppress(RuleError):
         compile_row_rule(text, SCHEMA, pl.String(), place="x")
+
+
+def test_the_readme_lists_the_words_of_the_language() -> None:
+    readme = (PROJECT / "services" / "transformer" / "README.md").read_text("utf-8")
+    words = set(re.findall(r"[A-Z_]{2,}", readme.partition("## Writing rules")[2]))
+    assert words >= SCALAR_FUNCTIONS | AGGREGATES | TYPE_NAMES
 
 
 @pytest.mark.parametrize("function", sorted(SCALAR_FUNCTIONS))

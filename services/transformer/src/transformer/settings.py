@@ -11,8 +11,9 @@ class TransformerPart(SettingsPart):
     chunk_entities: int = env("TRANSFORMER_CHUNK_ENTITIES", 100, ge=1, le=5000)
     """Entities merged at a time, at the most."""
 
-    chunk_bytes: int = env("TRANSFORMER_CHUNK_BYTES", 32 * 1024 * 1024, ge=1)
-    """Documents merged at a time, at the most; the bound of memory (about ten times as much)."""
+    chunk_bytes: int = env("TRANSFORMER_CHUNK_BYTES", 8 * 1024 * 1024, ge=1)
+    """Bytes of documents merged at a time; a merge takes about twelve times as much memory. A
+    document that is larger goes alone."""
 
     page_entities: int = env("TRANSFORMER_PAGE_ENTITIES", 500, ge=1, le=5000)
     """Entities per transaction of a `transform` run."""
