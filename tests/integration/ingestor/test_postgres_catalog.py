@@ -32,7 +32,7 @@ async def rows(database: Database, query: str, *args: Any) -> Sequence[Any]:
         return [tuple(row) for row in await connection.fetch(query, *args)]
 
 
-@pytest.mark.covers("S2-04")
+@pytest.mark.covers("S2-04", "C-15")
 async def test_a_version_is_kept_with_everything_that_is_known_of_it(
     database: Database, catalog: PostgresCatalog
 ) -> None:

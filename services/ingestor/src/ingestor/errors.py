@@ -42,7 +42,7 @@ class UnreadableFileError(PermanentError):
 
 
 class VanishedFileError(PermanentError):
-    """The file was gone when it was fetched; the scan that sees it gone announces the deletion."""
+    """The file was gone when it was fetched; a scan announces its deletion, or its return."""
 
     default_category = ErrorCategory.NAS_DOWNLOAD
 

@@ -37,7 +37,7 @@ class IngestSettings(SettingsPart):
     """How often a file that changes or is held by a writer is taken again at once."""
 
     batch_attempts: int = env("INGESTOR_BATCH_ATTEMPTS", 8, ge=1)
-    """After so many attempts of the batch, about two minutes, such a file is a dead letter."""
+    """After so many attempts of the batch, about a minute, such a file is a dead letter."""
 
 
 class IngestorSettings(BaseModel):

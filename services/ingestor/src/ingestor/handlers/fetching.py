@@ -83,7 +83,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """Gone since the scan; the scan that sees it gone announces the deletion."""
+    """Gone since the scan.
+
+    No version and no dead letter: the next scan announces the deletion, and an announcement that
+    nobody answered is repeated.
+    """
 
 
 @dataclass(frozen=True, slots=True)
