@@ -76,7 +76,7 @@ class Ledger:
         self._institutions = frozenset(institutions)
         """Tickers of the monitored list."""
         self._on_share: dict[str, bytes] = {}
-        self._kept: dict[str, Document] = {}
+        self._readable: dict[str, bytes] = {}
         """The last readable state of every file, as bronze has it."""
         self._contents: set[str] = set()
         self._events: Counter[str] = Counter()
@@ -94,11 +94,10 @@ class Ledger:
         if not is_readable(data):
             self._refused.append(path)
             return
-        document = read_document(path, data)
-        if self._kept.get(path) != document:
+        if self._readable.get(path) != data:
             self._versions += 1
-            self._kept[path] = document
-            self._calls.add(document.call)
+            self._readable[path] = data
+            self._calls.add(read_document(path, data).call)
 
     def remove(self, *paths: str) -> None:
         """Note that files were taken away, whose deletion the guard will hold."""
@@ -110,7 +109,7 @@ class Ledger:
         """Note that the deletion of these files was released."""
         for path in paths:
             self._events["deleted"] += 1
-            if self._kept.pop(path, None) is not None:
+            if self._readable.pop(path, None) is not None:
                 self._tombstones += 1
         self._held = 0
 
@@ -143,7 +142,8 @@ class Ledger:
     def _groups(self) -> list[list[Document]]:
         """Return the documents of each call that has any."""
         groups: dict[str, list[Document]] = {}
-        for document in self._kept.values():
+        for path, data in self._readable.items():
+            document = read_document(path, data)
             groups.setdefault(document.call, []).append(document)
         return list(groups.values())
 
