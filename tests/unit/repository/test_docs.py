@@ -134,6 +134,22 @@ def test_every_page_of_the_documentation_is_listed_in_its_index() -> None:
     assert {page for page in pages if page.parent.name != "alerts"} - index == set()
 
 
+@pytest.mark.covers("S1-41")
+def test_troubleshooting_answers_what_operators_asked_before() -> None:
+    page = read_page("docs/operations/troubleshooting.md")
+    asked = {
+        "no-files-are-found",
+        "the-inventory-cannot-be-believed",
+        "the-share-cannot-be-reached",
+    }
+    assert asked - page.anchors() == set()
+    # Where to turn, in this order: the errors, the share and its configuration, whoever writes.
+    opening = " ".join(page.text.partition("\n## ")[0].split())
+    order = ("errors of the service", "share and the configuration", "whoever writes to the share")
+    assert [phrase for phrase in order if phrase not in opening] == []
+    assert sorted(order, key=opening.index) == list(order)
+
+
 def test_every_make_target_says_what_it_does() -> None:
     makefile = (PROJECT / "Makefile").read_text("utf-8")
     phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
