@@ -245,30 +245,34 @@ async def test_a_dfs_root_is_read_and_its_links_are_refused(
 
 
 # --- who else is on the line -----------------------------------------------------------------
-async def test_smbprotocol_refuses_an_answer_that_was_changed(start_samba: StartSamba) -> None:
-    samba = start_samba()
-    with _tampering(samba.port, _other_content) as port:
-        share = SmbprotocolShare(samba.settings(port=port), timeout_seconds=3)
-        with pytest.raises(ShareUnavailableError):
-            await content(share)
-        await share.close()
-
-
-async def test_smbprotocol_refuses_an_answer_whose_signature_was_taken_off(
-    start_samba: StartSamba,
-) -> None:
-    samba = start_samba()
-    with _tampering(samba.port, lambda frame: _unsigned(_other_content(frame))) as port:
-        share = SmbprotocolShare(samba.settings(port=port), timeout_seconds=3)
-        with pytest.raises(ShareUnavailableError):
-            await content(share)
-        await share.close()
-
-
-async def test_pysmb_cannot_tell_which_is_why_verification_selects_the_other(
-    start_samba: StartSamba,
+@pytest.mark.parametrize("backend", [PysmbShare, SmbprotocolShare])
+async def test_an_answer_that_was_changed_is_refused_on_a_signed_session(
+    start_samba: StartSamba, backend: Callable[..., Share]
 ) -> None:
     samba = start_samba("server signing = mandatory")
+    with _tampering(samba.port, _other_content) as port:
+        share = backend(samba.settings(port=port), timeout_seconds=3)
+        with pytest.raises(ShareUnavailableError):
+            await content(share)
+        await share.close()
+
+
+@pytest.mark.parametrize("backend", [PysmbShare, SmbprotocolShare])
+async def test_an_answer_whose_signature_was_taken_off_is_refused(
+    start_samba: StartSamba, backend: Callable[..., Share]
+) -> None:
+    samba = start_samba("server signing = mandatory")
+    with _tampering(samba.port, lambda frame: _unsigned(_other_content(frame))) as port:
+        share = backend(samba.settings(port=port), timeout_seconds=3)
+        with pytest.raises(ShareUnavailableError):
+            await content(share)
+        await share.close()
+
+
+async def test_an_unsigned_session_takes_anything_which_is_why_it_can_be_forbidden(
+    start_samba: StartSamba,
+) -> None:
+    samba = start_samba()
     with _tampering(samba.port, _other_content) as port:
         share = PysmbShare(samba.settings(port=port), timeout_seconds=3)
         assert await content(share) == b"the CONTENT of the file"
