@@ -154,9 +154,3 @@ def test_a_foreground_stack_dies_with_a_command_that_is_killed(
         _read_until(command, "Press Ctrl-C")
         command.kill()
     wait_until(lambda: not Stack(settings=settings).state_dir.is_supervised())
-
-
-def test_help_shows_examples(state_dir: Path) -> None:
-    for command in ("up", "down", "status", "env", "logs"):
-        text = penstock(command, "--help", state_dir=state_dir).stdout
-        assert f"penstock {command}" in text.partition("Examples:")[2]
