@@ -32,7 +32,7 @@ def die_with_parent(parent: int, signal_number: int) -> None:
 def become(user: str, *paths: str) -> None:
     """Give up root for `user`.
 
-    Where one of `paths` lies below a folder that the user may not enter (a project under `/root`),
+    Where one of `paths` lies below a folder that the user may not enter (a project in root's home),
     the one capability to read regardless is kept, so that nobody has to open such folders to all.
     """
     account = pwd.getpwnam(user)
