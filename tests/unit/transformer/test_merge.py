@@ -20,6 +20,7 @@ from tests.unit.transformer.calls import (
     tombstone,
     transcripts,
 )
+from transformer.adapters.entity_files import parse_entity
 from transformer.domain.entity import Entity
 from transformer.domain.merge import merge
 from transformer.domain.records import Absent, Merged, Rejected
@@ -202,6 +203,29 @@ def test_speakers_who_are_no_participants_keep_their_words(rules: Entity) -> Non
         (1, None, None, "99", None, None, None, None, "Who am I?", 3)
     ]
     assert "unverified_speakers" in record.flags
+
+
+KEPT_PATTERN = """
+version: 1
+entity_type: thing
+table: things
+ruleset_version: 1
+inputs: {name: {path: name, type: text}, pattern: {path: pattern, type: text}}
+sources: [{name: only}]
+fields: {is_match: {type: boolean, rule: "REGEXP_LIKE(name, pattern)"}}
+"""
+
+
+@pytest.mark.covers("S2-28")
+def test_a_value_on_which_a_rule_fails_costs_its_record_only() -> None:
+    entity = parse_entity(KEPT_PATTERN, name="things.yaml")
+    good = head({"name": "abc", "pattern": "b"}, entity_id="A")
+    bad = head({"name": "abc", "pattern": "["}, entity_id="B")
+    first, second = merge(entity, ["A", "B"], [bad, good])
+    assert isinstance(first, Merged)
+    assert first.values == (True,)
+    assert isinstance(second, Rejected)
+    assert second.reasons[0].startswith("a rule failed: ")
 
 
 HEADS = [

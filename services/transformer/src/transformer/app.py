@@ -1,6 +1,7 @@
 """How the transformer is put together: the only module that knows all the parts."""
 
 from chassis.commands import CommandSpec, cancel_handler, command_handler
+from chassis.doctor import Check, standard_checks
 from chassis.process import host
 from contracts.topics import TRANSFORM_REQUESTED
 from transformer import consumers
@@ -52,3 +53,16 @@ async def run(settings: TransformerSettings) -> None:
             await process.run()
         finally:
             merger.close()
+
+
+def checks(settings: TransformerSettings) -> dict[str, Check]:
+    """Return what `--check` looks at."""
+
+    async def rules() -> str:
+        entities = load_entities(settings.process.config_directory)
+        return f"{len(entities)} entities: {', '.join(sorted(entities))}"
+
+    return {
+        "rules": Check(rules, "correct the file in `config/entities` that is named"),
+        **standard_checks(settings),
+    }

@@ -12,8 +12,10 @@ class TransformerPart(SettingsPart):
     """Entities merged at a time, at the most."""
 
     chunk_bytes: int = env("TRANSFORMER_CHUNK_BYTES", 8 * 1024 * 1024, ge=1)
-    """Bytes of documents merged at a time; a merge takes about twelve times as much memory. A
-    document that is larger goes alone."""
+    """Bytes of documents merged at a time; a merge takes about twelve times as much memory.
+
+    A document that is larger goes alone.
+    """
 
     page_entities: int = env("TRANSFORMER_PAGE_ENTITIES", 500, ge=1, le=5000)
     """Entities per transaction of a `transform` run."""

@@ -3,6 +3,7 @@
 Rows travel by COPY into a staging table of the session and from there in one merge. Table and
 column names come from rules whose patterns let nothing but plain names pass.
 """
+
 # ruff: noqa: S608 - see above; values are always parameters
 
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ class StagedTable:
     """A table that is filled by COPY and one merge."""
 
     stage: str
+    create: str
     columns: tuple[str, ...]
     merge: str
     delete_rest: str | None
@@ -92,18 +94,7 @@ def build_statements(entity: Entity) -> SilverStatements:
             where not exists (
                 select 1 from silver.heads h where h.entity_type = $1 and h.entity_id = t.entity_id)
             order by place on conflict do nothing""",
-        create_stages="; ".join(
-            f"create temporary table if not exists {item.stage} (like {name}) on commit delete rows"
-            for item, name in zip(
-                stages,
-                (
-                    table,
-                    *(f"silver.{child.config.table}" for child in entity.children),
-                    "silver.provenance",
-                ),
-                strict=True,
-            )
-        ),
+        create_stages="; ".join(item.create for item in stages),
         clear_stages="; ".join(f"delete from {item.stage}" for item in stages),
         row=row,
         children=children,
@@ -161,6 +152,9 @@ def _staged(
     same_key = " and ".join(f"s.{column} = t.{column}" for column in key)
     return StagedTable(
         stage=stage,
+        # With a key, so that a merge finds its rows by index: a staging table has no statistics.
+        create=f"create temporary table if not exists {stage} "
+        f"(like {table}, primary key ({', '.join(key)})) on commit delete rows",
         columns=tuple(columns),
         merge=f"""
             insert into {table} as t ({listed}) select {listed} from {stage}

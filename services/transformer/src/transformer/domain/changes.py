@@ -55,7 +55,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to be written about several entities; whoever is in none of the lists stays as is."""
+    """What is to be written about several entities; whoever is in none of the lists stays as
+    is.
+    """
 
     upserted: list[tuple[Change, Merged]] = field(default_factory=list)
     """Records to write; those that are not visible differ in basis, rules or provenance only."""
@@ -74,8 +76,8 @@ class Changes:
 def compare(states: Mapping[str, State], outcomes: Iterable[Outcome]) -> Changes:
     """Find out what must be written.
 
-    An outcome equal to the stored state, down to the bronze versions behind it, needs nothing: that
-    is what makes redelivered events harmless.
+    An outcome equal to the stored state, down to the bronze versions behind it, needs nothing:
+    that is what makes redelivered events harmless.
     """
     changes = Changes()
     unchanged = 0

@@ -122,8 +122,11 @@ class Child(Section):
     """The group of fields whose winner gives the document."""
 
     each: Path
-    """Nested lists, outermost first: `sections.turns` makes a row per turn of every section. In
-    `inputs`, `sections.name` is then the section's name and `turns.text` the turn's text."""
+    """Nested lists, outermost first: `sections.turns` makes a row per turn of every section.
+
+    In
+    `inputs`, `sections.name` is then the section's name and `turns.text` the turn's text.
+    """
 
     number: ColumnName
     """The column that counts the rows of one record from 1."""

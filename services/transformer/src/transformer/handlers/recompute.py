@@ -1,4 +1,6 @@
-"""Recomputes entities inside the caller's transaction: lock, read bronze, merge, write, publish."""
+"""Recomputes entities inside the caller's transaction: lock, read bronze, merge, write,
+publish.
+"""
 
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
