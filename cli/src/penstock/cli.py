@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from chassis.errors import PermanentError, TransientError
-from penstock.commands import demo, migrate, scan, stack, topics
+from penstock.commands import demo, doctor, migrate, scan, stack, topics
 from penstock.stack.errors import StackError
 
-_COMMANDS = (stack, demo, migrate, topics, scan)
+_COMMANDS = (stack, demo, migrate, topics, scan, doctor)
 
 _EXPECTED = (StackError, PermanentError, TransientError)
 """Failures that are told in a sentence; anything else is a bug and shows its traceback."""

@@ -1,8 +1,8 @@
 """`penstock doctor`: checks syntax, configuration, settings and every dependency, and says what to
 do.
 
-Each service checks what it needs itself (`python -m <service> check`), in its own process and with
-its own settings, so the answer is the one that the service would get.
+Each service checks what it needs itself (`python -m <service> --check`), in its own process and
+with its own settings, so the answer is the one that the service would get.
 """
 
 import compileall
@@ -111,21 +111,25 @@ def _check_yaml(config: Path) -> Iterator[Finding]:
 def _check_service(service: str) -> list[Finding]:
     try:
         done = subprocess.run(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-m", service, "check"],
+            [sys.executable, "-m", service, "--check"],
             capture_output=True,
             timeout=_DEADLINE_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
         text = f"no answer within {_DEADLINE_SECONDS:.0f} s"
-        return [Finding(service, "check", False, text, f"run `python -m {service} check` by hand")]
+        return [
+            Finding(service, "check", False, text, f"run `python -m {service} --check` by hand")
+        ]
     findings = [
         Finding(**orjson.loads(line)) for line in done.stdout.splitlines() if line.startswith(b"{")
     ]
     if not findings:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         text = said[-1] if said else f"exit code {done.returncode}"
-        return [Finding(service, "check", False, text, f"run `python -m {service} check` by hand")]
+        return [
+            Finding(service, "check", False, text, f"run `python -m {service} --check` by hand")
+        ]
     return findings
 
 

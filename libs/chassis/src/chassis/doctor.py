@@ -1,9 +1,11 @@
-"""`python -m <service> check`: does this service find everything it needs, and if not, what to do?
+"""`python -m <service> --check`: does this service find everything it needs, and if not, what to
+do?
 
 A service names its checks; the result is one JSON object a line on stdout, which `penstock doctor`
 collects from all services.
 """
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -164,20 +166,25 @@ async def _examine(service: str, name: str, check: Check) -> Finding:
     return Finding(service, name, True, redact(message))
 
 
+def wants_check(service: str, description: str | None) -> bool:
+    """Read a service's command line: nothing, or `--check`."""
+    parser = argparse.ArgumentParser(prog=service, description=description)
+    parser.add_argument(
+        "--check", action="store_true", help="look at everything the service needs, and exit"
+    )
+    return bool(parser.parse_args().check)
+
+
 def check_main(service: str, checks: Mapping[str, Check]) -> int:
-    """Print the findings of a service; return the exit code: 0 if all is well."""
+    """Run a service's checks and print the findings; return the exit code: 0 if all is well."""
     return print_findings(asyncio.run(examine(service, checks)))
 
 
-def settings_finding(service: str, error: SettingsError) -> Finding:
-    """Return the finding for settings that cannot be loaded."""
-    return Finding(
-        service,
-        "settings",
-        False,
-        error.message,
-        "set, correct or remove these variables (docs/operations/settings.md)",
-        error.category.value,
+def settings_main(service: str, error: SettingsError) -> int:
+    """Print the finding for settings that cannot be loaded; return the exit code."""
+    hint = "set, correct or remove these variables (docs/operations/settings.md)"
+    return print_findings(
+        [Finding(service, "settings", False, error.message, hint, error.category.value)]
     )
 
 

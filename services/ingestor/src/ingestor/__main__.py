@@ -1,21 +1,27 @@
-"""Starts the ingestor: `ingestor`, or `python -m ingestor`."""
+"""Starts the ingestor: `ingestor`, or `python -m ingestor`; `--check` looks and runs nothing."""
 
 import sys
 
+from chassis.doctor import check_main, settings_main, wants_check
 from chassis.errors import SettingsError
 from chassis.process import exit_on_bad_settings, serve
 from chassis.settings import load_settings
-from ingestor.app import run
+from ingestor.app import checks, run
 from ingestor.settings import IngestorSettings
+
+SERVICE = "ingestor"
 
 
 def main() -> int:
-    """Run the service; returns the exit code."""
+    """Run the service, or check what it needs; returns the exit code."""
+    is_check = wants_check(SERVICE, __doc__)
     try:
         settings = load_settings(IngestorSettings)
     except SettingsError as error:
-        return exit_on_bad_settings(error)
-    return serve("ingestor", settings, lambda: run(settings))
+        return settings_main(SERVICE, error) if is_check else exit_on_bad_settings(error)
+    if is_check:
+        return check_main(SERVICE, checks(settings))
+    return serve(SERVICE, settings, lambda: run(settings))
 
 
 if __name__ == "__main__":

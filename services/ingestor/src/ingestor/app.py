@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from chassis.blobs.open import open_blobs
 from chassis.blobs.port import BlobStore
 from chassis.clock import SystemClock
+from chassis.doctor import Check, standard_checks
 from chassis.errors import TransientError
 from chassis.logs import get_logger
 from chassis.process import Background, host
@@ -93,3 +94,30 @@ def probe(blobs: BlobStore) -> Background:
         await blobs.exists(PROBE_KEY)
 
     return check
+
+
+def checks(settings: IngestorSettings) -> dict[str, Check]:
+    """Return what `--check` looks at."""
+
+    async def configuration() -> str:
+        sections = read_sections(load_sources(settings.process.config_directory))
+        return f"{len(sections)} sources: {', '.join(sorted(sections))}"
+
+    async def parser() -> str:
+        check_expat()
+        return "the XML parser is recent enough"
+
+    async def object_store() -> str:
+        blobs = open_blobs(settings.blobs)
+        try:
+            await probe(blobs)()
+        finally:
+            await blobs.close()
+        return f"bucket `{settings.blobs.bucket}` answers"
+
+    return {
+        "sources": Check(configuration, "correct `config/sources.yaml`"),
+        "xml": Check(parser, "install a Python whose expat is newer"),
+        "object store": Check(object_store, "correct `S3_ENDPOINT_URL`, the bucket or the keys"),
+        **standard_checks(settings),
+    }
