@@ -113,7 +113,7 @@ class Ingestion:
 
 @contextlib.asynccontextmanager
 async def open_ingestion(
-    environment: dict[str, str], folder: Path, database: Database
+    environment: dict[str, str], folder: Path, database: Database, *, kind: str = "local"
 ) -> AsyncGenerator[Ingestion]:
     settings = load_settings(
         IngestorSettings, environment={"KAFKA_BOOTSTRAP_SERVERS": "not-used:1", **environment}
@@ -124,7 +124,7 @@ async def open_ingestion(
             "sources": [
                 {
                     "name": "nas",
-                    "share": {"kind": "local", "root": str(folder)},
+                    "share": {"kind": kind, "root": str(folder) if kind == "local" else ""},
                     "ingest": {"entity_type": "transcript", "parser": "transcript_xml"},
                 }
             ],

@@ -10,6 +10,7 @@ import pytest
 from chassis.db import Database
 from contracts.files import FileChange
 from tests.integration.ingestor.ingestion import Ingestion, open_ingestion
+from tests.support.addresses import SmbAddress
 from tests.support.paths import shared_data
 from tests.support.proxy import FaultProxy
 
@@ -120,6 +121,28 @@ async def test_nasty_files_are_dead_letters_with_their_bytes_kept_and_the_rest_g
         assert message.endswith(f"the bytes are kept as raw/{digest}")
         assert event_id.startswith("event-")
         assert await ingestion.blobs.get(f"raw/{digest}") == nasty[path]
+
+
+async def test_files_are_fetched_over_smb(
+    environment: dict[str, str], smb: SmbAddress, database: Database, unique: str
+) -> None:
+    assert smb.folder is not None
+    environment |= {**smb.env, "NAS_BASE_PATH": unique}
+    async with open_ingestion(environment, smb.folder / unique, database, kind="smb") as ingestion:
+        ingestion.put(PATH, transcript("über SMB"))
+        ingestion.put("Data/bad.xml", b"<transcript>")
+        await ingestion.tell(ADDED, PATH, "Data/bad.xml", "Data/gone.xml")
+        assert await ingestion.published() == [("stored", PATH, 1)]
+        assert await ingestion.dead_letters() == {"Data/bad.xml": "content_parse"}
+        assert await ingestion.rows(
+            "select raw_data #>> '{sections,0,turns,0,paragraphs,0}', source_modified_at "
+            "between now() - interval '1 hour' and now() + interval '1 hour' "
+            "from bronze.raw_entities"
+        ) == [("über SMB", True)]
+        assert await ingestion.rows("select external_id, error_class from meta.record_errors") == [
+            ("Data/bad.xml", "UnparseableError"),
+            ("Data/gone.xml", "VanishedFileError"),
+        ]
 
 
 async def test_naughty_names_are_names_or_are_refused(ingestion: Ingestion) -> None:

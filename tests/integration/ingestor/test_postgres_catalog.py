@@ -171,9 +171,12 @@ async def test_many_writers_of_the_same_keys_neither_deadlock_nor_write_twice(
         assert is_latest
 
 
+@pytest.mark.parametrize("is_known", [False, True])
 async def test_writers_of_one_entity_wait_for_each_other(
-    database: Database, catalog: PostgresCatalog
+    database: Database, catalog: PostgresCatalog, *, is_known: bool
 ) -> None:
+    if is_known:
+        await append(database, catalog, stored("0", 1, path="first.xml", entity_id="call"))
     raw = stored("A", 1, path="raw.xml", entity_id="call")
     corrected = stored("B", 2, path="corrected.xml", entity_id="call")
     order: list[str] = []
