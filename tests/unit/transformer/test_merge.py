@@ -21,7 +21,7 @@ from tests.unit.transformer.calls import (
     transcripts,
 )
 from transformer.adapters.entity_files import parse_entity
-from transformer.domain.entity import Entity
+from transformer.domain.entity import Entity, compile_entity
 from transformer.domain.merge import merge
 from transformer.domain.records import Absent, Merged, Rejected
 
@@ -226,6 +226,14 @@ def test_a_value_on_which_a_rule_fails_costs_its_record_only() -> None:
     assert first.values == (True,)
     assert isinstance(second, Rejected)
     assert second.reasons[0].startswith("a rule failed: ")
+
+
+def test_a_record_of_no_source_is_rejected(rules: Entity) -> None:
+    narrow = [item.model_copy(update={"system": "tdx"}) for item in rules.config.sources]
+    config = rules.config.model_copy(update={"sources": tuple(narrow)})
+    outcome = merge_one(compile_entity(config), head())
+    assert isinstance(outcome, Rejected)
+    assert outcome.reasons == ("no source of the rules takes the record",)
 
 
 HEADS = [
