@@ -10,8 +10,15 @@ from typing import Any, TypeAlias
 import asyncpg
 import orjson
 
-from chassis.errors import PenstockError, PermanentError, TransientError, UnavailableError
+from chassis.errors import (
+    PenstockError,
+    PermanentError,
+    SettingsError,
+    TransientError,
+    UnavailableError,
+)
 from chassis.outbox import Outbox
+from chassis.redaction import redact
 from chassis.settings import DatabaseSettings
 from contracts.envelope import Event
 from contracts.errors import ErrorCategory
@@ -23,14 +30,20 @@ Connection: TypeAlias = (
 )
 
 ACQUIRE_TIMEOUT = 30.0
+CLOSE_TIMEOUT = 10.0
 
 # SQLSTATE classes and codes after which the same statement may succeed later.
 _TRANSIENT_CLASSES = ("08", "53", "57", "58", "40")
 _TRANSIENT_CODES = ("55P03", "25P03", "25P04", "55006")
-# The credentials or the rights are wrong: waiting helps only after an operator acted.
-_FATAL_CLASSES = ("28",)
-_FATAL_CODES = ("42501", "3D000")
-FATAL_RETRY_AFTER = 60.0
+# No message is at fault: credentials or rights are wrong, a migration lacks, the server is damaged.
+# Waiting helps only after an operator acted, and nothing must be thrown away meanwhile.
+_REFUSED_CLASSES = ("28", "XX")
+_REFUSED_CODES = ("42501", "3D000", "3F000", "42P01", "42703", "42883")
+REFUSED_RETRY_AFTER = 60.0
+
+_QUOTING_CLASS = "22"  # data exceptions
+
+_NETWORK = (ConnectionError, TimeoutError)
 
 
 class Transaction:
@@ -79,9 +92,10 @@ class Database:
         """Connect.
 
         Raises:
-            UnavailableError: the server does not answer.
+            SettingsError: the address cannot be used.
+            TransientError: the server does not answer, or refuses the log-on.
         """
-        with translated_errors():
+        with connecting():
             pool = await asyncpg.create_pool(
                 settings.url.get_secret_value(),
                 min_size=1,
@@ -92,10 +106,10 @@ class Database:
                 server_settings={
                     "application_name": service,
                     "timezone": "UTC",
-                    "lock_timeout": f"{settings.lock_timeout_seconds:.0f}s",
-                    # Part of the fencing design: a paused holder's transaction ends (see leases).
-                    "idle_in_transaction_session_timeout": (
-                        f"{settings.idle_timeout_seconds:.0f}s"
+                    "lock_timeout": _milliseconds(settings.lock_timeout_seconds),
+                    # Part of the fencing design: a paused holder's transaction ends (leases).
+                    "idle_in_transaction_session_timeout": _milliseconds(
+                        settings.idle_timeout_seconds
                     ),
                 },
             )
@@ -104,17 +118,36 @@ class Database:
     async def close(self) -> None:
         """Close every connection; those that do not end in time are cut."""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
-        """Lend a connection outside a transaction."""
-        with translated_errors():
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-                yield connection
+        """Lend a connection outside a transaction.
+
+        Raises:
+            UnavailableError: the server does not answer, or every connection stays in use.
+        """
+        async with contextlib.AsyncExitStack() as lent:
+            connection = await self._lend(lent)
+            try:
+                with translated_errors(_NETWORK):
+                    yield connection
+            except asyncpg.InterfaceError as error:
+                if not _is_lost(connection):
+                    raise  # the driver was used wrongly: a bug
+                raise UnavailableError(
+                    f"PostgreSQL does not answer: {error}", dependency="postgresql"
+                ) from error
+
+    async def _lend(self, lent: contextlib.AsyncExitStack) -> Connection:
+        try:
+            with translated_errors():
+                return await lent.enter_async_context(self._pool.acquire(timeout=ACQUIRE_TIMEOUT))
+        except asyncpg.InterfaceError as error:  # the pool is closing
+            raise UnavailableError(f"PostgreSQL: {error}", dependency="postgresql") from error
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
@@ -145,30 +178,75 @@ async def _prepare(connection: Connection) -> None:
     )
 
 
+def _is_lost(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True  # the pool took a dead connection back already
+
+
+def _milliseconds(seconds: float) -> str:
+    # Zero would switch the timeout off.
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
 @contextlib.contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turn what the client library raises into the two roots of `chassis.errors`."""
+def connecting() -> Iterator[None]:
+    """Turn what goes wrong with a new connection into errors that name the setting or the server.
+
+    Raises:
+        SettingsError: the address cannot be used.
+        TransientError: the server does not answer, or refuses the log-on.
+    """
+    try:
+        with translated_errors():
+            yield
+    except (asyncpg.InterfaceError, ValueError) as error:
+        problem = f"`DATABASE_URL` cannot be used: {redact(str(error))}"
+        raise SettingsError(problem, problems=[problem]) from error
+
+
+@contextlib.contextmanager
+def translated_errors(network: tuple[type[OSError], ...] = (OSError,)) -> Iterator[None]:
+    """Turn what the client library raises into the two roots of `chassis.errors`.
+
+    Args:
+        network: What else means that the server does not answer. While a connection is being
+            made any `OSError` does (the default); around somebody's code it may be about a file.
+    """
     try:
         yield
-    except PenstockError:
-        raise
     except asyncpg.PostgresError as error:
         raise translate(error) from error
-    except (asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except asyncpg.InternalClientError as error:
+        raise UnavailableError(f"PostgreSQL: {error}", dependency="postgresql") from error
+    except network as error:
         raise UnavailableError(
-            f"PostgreSQL does not answer: {error or type(error).__name__}", dependency="postgresql"
+            f"PostgreSQL does not answer: {str(error) or type(error).__name__}",
+            dependency="postgresql",
         ) from error
 
 
 def translate(error: asyncpg.PostgresError) -> PenstockError:
-    """Sort a server error by what the caller can do about it."""
+    """Sort a server error by what the caller can do about it.
+
+    The server's details are left out, and its text where a value is to blame: they quote rows.
+    """
     state = error.sqlstate or ""
-    if state.startswith(_FATAL_CLASSES) or state in _FATAL_CODES:
+    text = str(error.args[0]) if error.args else type(error).__name__
+    if state.startswith(_QUOTING_CLASS):
+        text = f"a value does not fit ({type(error).__name__})"
+    if state.startswith(_REFUSED_CLASSES) or state in _REFUSED_CODES:
         return TransientError(
-            f"PostgreSQL refuses the service: {error}",
-            retry_after=FATAL_RETRY_AFTER,
+            f"PostgreSQL refuses the service: {text}",
+            retry_after=REFUSED_RETRY_AFTER,
             sqlstate=state,
         )
-    if state.startswith(_TRANSIENT_CLASSES) or state in _TRANSIENT_CODES:
-        return UnavailableError(f"PostgreSQL: {error}", sqlstate=state)
-    return PermanentError(f"PostgreSQL: {error}", category=ErrorCategory.STORAGE, sqlstate=state)
+    if (
+        state.startswith(_TRANSIENT_CLASSES)
+        or state in _TRANSIENT_CODES
+        # A migration changed a table under a prepared statement; it is prepared anew.
+        or isinstance(error, asyncpg.InvalidCachedStatementError)
+    ):
+        return UnavailableError(f"PostgreSQL: {text}", sqlstate=state)
+    return PermanentError(f"PostgreSQL: {text}", category=ErrorCategory.STORAGE, sqlstate=state)

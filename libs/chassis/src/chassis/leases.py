@@ -109,11 +109,18 @@ async def held(
             yield lease
             renewal.cancel()
     except BaseExceptionGroup as errors:
-        raise (errors.subgroup(LeaseLostError) or errors).exceptions[0] from None
+        error = _first(errors.subgroup(LeaseLostError) or errors)
+        raise error from error.__cause__
     finally:
         gauge.set(0)
         with contextlib.suppress(TransientError):
             await release(database, lease)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _wait_for(
@@ -127,24 +134,37 @@ async def _wait_for(
 
 
 async def _keep(database: Database, lease: Lease, ttl_seconds: float) -> None:
+    """Renew until cancelled; raise when the lease is lost, or may be because nothing answers."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + ttl_seconds
+    pause = ttl_seconds / 3
     while True:
-        await asyncio.sleep(ttl_seconds / 3)
+        await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
+        sent_at = loop.time()
         try:
-            await renew(database, lease, ttl_seconds=ttl_seconds)
-            deadline = loop.time() + ttl_seconds
+            # A call that hangs must not keep the body at work beyond the lease's end.
+            async with asyncio.timeout_at(deadline):
+                await renew(database, lease, ttl_seconds=ttl_seconds)
         except LeaseLostError:
             raise
-        except TransientError as error:
-            get_logger().warning("lease_renewal_failed", lease=lease.name, error=error)
+        except (TransientError, TimeoutError) as error:
             if loop.time() >= deadline:
                 raise LeaseLostError(lease=lease.name) from error
+            get_logger().warning("lease_renewal_failed", lease=lease.name, error=error)
+            pause = ttl_seconds / 10
+        else:
+            deadline = sent_at + ttl_seconds
+            pause = ttl_seconds / 3
 
 
+# Looking first keeps a waiting candidate from locking the row: an insert that meets a conflict
+# locks it before it compares, and would wait for the holder's transactions.
 _ACQUIRE = """
 insert into meta.leases as lease (name, holder, token, expires_at)
-values ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+select $1, $2, 1, clock_timestamp() + make_interval(secs => $3)
+where not exists (
+    select 1 from meta.leases where name = $1 and expires_at >= clock_timestamp()
+)
 on conflict (name) do update
     set holder = $2, token = lease.token + 1, acquired_at = clock_timestamp(),
         expires_at = clock_timestamp() + make_interval(secs => $3)

@@ -6,12 +6,16 @@ changes: its checksum is compared at every start.
 """
 
 import hashlib
+import importlib.util
+import itertools
+import re
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import asyncpg
 
+from chassis.db import Connection, connecting, translate, translated_errors
 from chassis.errors import PermanentError, UnavailableError
 from contracts.errors import ErrorCategory
 
@@ -20,10 +24,9 @@ OWNERS = ("chassis", "scanner", "ingestor", "transformer")
 
 _LOCK = 7_364_018_225  # any constant: all migrations of one database wait for each other
 
+_NUMBER = re.compile(r"[0-9]{4}")
+
 Phase = Literal["pre", "post"]
-_Connection: TypeAlias = (
-    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-)
 
 
 class MigrationError(PermanentError):
@@ -52,12 +55,14 @@ def load_migrations(owner: str) -> list[Migration]:
     """Return an owner's migrations in order; empty when it ships none.
 
     Raises:
-        MigrationError: a file name has not the form `NNNN_pre_what.sql`.
+        MigrationError: a file name has not the form `NNNN_pre_what.sql`, or a number is taken.
     """
+    if importlib.util.find_spec(owner) is None:
+        return []  # not installed here: an image may hold some of the services only
     folder = files(owner) / "sql"
     if not folder.is_dir():
         return []
-    return sorted(
+    found = sorted(
         (
             _parse(owner, entry.name, entry.read_text("utf-8"))
             for entry in folder.iterdir()
@@ -65,13 +70,19 @@ def load_migrations(owner: str) -> list[Migration]:
         ),
         key=lambda migration: migration.version,
     )
+    for earlier, later in itertools.pairwise(found):
+        if earlier.version == later.version:
+            raise MigrationError(f"`{owner}/sql` has two migrations {later.version:04d}")
+    return found
 
 
 def _parse(owner: str, file_name: str, sql: str) -> Migration:
     version, _, rest = file_name.removesuffix(".sql").partition("_")
     phase, _, name = rest.partition("_")
-    if not version.isdigit() or not name:
+    if not _NUMBER.fullmatch(version) or not name:
         raise MigrationError(f"`{owner}/sql/{file_name}` is not named NNNN_pre_what.sql")
+    if not sql.strip():
+        raise MigrationError(f"`{owner}/sql/{file_name}` is empty")
     if phase == "pre":
         return Migration(owner, int(version), "pre", name, sql)
     if phase == "post":
@@ -89,43 +100,44 @@ async def migrate(
 
     Raises:
         MigrationError: an applied file has changed, or a statement failed; nothing of it stays.
-        UnavailableError: the database does not answer.
+        TransientError: the database does not answer, or refuses us.
     """
-    try:
+    with connecting():
         connection = await asyncpg.connect(database_url, timeout=30)
-    except (OSError, asyncpg.PostgresConnectionError, TimeoutError) as error:
-        raise UnavailableError("the database does not answer", dependency="postgresql") from error
     try:
-        return await _migrate(connection, owners, phases)
+        with translated_errors():
+            return await _migrate(connection, owners, phases)
     finally:
         await connection.close(timeout=10)
 
 
 async def _migrate(
-    connection: _Connection,
-    owners: tuple[str, ...],
-    phases: tuple[Phase, ...],
+    connection: Connection, owners: tuple[str, ...], phases: tuple[Phase, ...]
 ) -> list[Migration]:
+    # Loaded first: a misnamed file must not leave half of the owners migrated.
+    wanted = [migration for owner in owners for migration in load_migrations(owner)]
     await connection.execute("select pg_advisory_lock($1)", _LOCK)
     await connection.execute(_LEDGER)
     rows = await connection.fetch("select owner, version, checksum from meta.migrations")
     applied = {(row["owner"], row["version"]): row["checksum"] for row in rows}
-    done: list[Migration] = []
-    for owner in owners:
-        for migration in load_migrations(owner):
-            known = applied.get((owner, migration.version))
-            if known is None and migration.phase in phases:
-                await _apply(connection, migration)
-                done.append(migration)
-            elif known is not None and known != migration.checksum:
-                raise MigrationError(
-                    f"migration {owner}/{migration.version:04d} was changed after it was applied; "
-                    "add a new migration instead"
-                )
-    return done
+    for migration in wanted:
+        known = applied.get((migration.owner, migration.version))
+        if known is not None and known != migration.checksum:
+            raise MigrationError(
+                f"migration {migration.owner}/{migration.version:04d} was changed after it was "
+                "applied; add a new migration instead"
+            )
+    missing = [
+        migration
+        for migration in wanted
+        if (migration.owner, migration.version) not in applied and migration.phase in phases
+    ]
+    for migration in missing:
+        await _apply(connection, migration)
+    return missing
 
 
-async def _apply(connection: _Connection, migration: Migration) -> None:
+async def _apply(connection: Connection, migration: Migration) -> None:
     try:
         async with connection.transaction():
             await connection.execute(migration.sql)
@@ -139,12 +151,16 @@ async def _apply(connection: _Connection, migration: Migration) -> None:
                 migration.checksum,
             )
     except asyncpg.PostgresError as error:
+        failure = translate(error)
+        if isinstance(failure, UnavailableError):
+            raise failure from error
         raise MigrationError(
-            f"migration {migration.owner}/{migration.version:04d}_{migration.name} failed: {error}"
+            f"migration {migration.owner}/{migration.version:04d}_{migration.name} failed: "
+            f"{error.args[0]}"
         ) from error
 
 
-async def pending(connection: _Connection, owners: tuple[str, ...] = OWNERS) -> list[Migration]:
+async def pending(connection: Connection, owners: tuple[str, ...] = OWNERS) -> list[Migration]:
     """Return the *pre* migrations that the database still lacks; the startup probe waits for
     none.
     """

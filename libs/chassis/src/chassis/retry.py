@@ -6,15 +6,18 @@ import random
 
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     retry_if_exception_type,
-    stop_after_delay,
-    wait_random_exponential,
+    stop_before_delay,
 )
 
 from chassis.errors import TransientError
+from chassis.logs import get_logger
 
 BASE_SECONDS = 0.2
 CAP_SECONDS = 30.0
+IN_PLACE_CAP_SECONDS = 5.0
+"""Somebody waits for the outcome of a retry in place."""
 
 
 def backoff_seconds(
@@ -27,11 +30,11 @@ def backoff_seconds(
     """Return how long to wait after the given attempt (1 = the first).
 
     Jitter over the upper half of `min(cap, base * 2**attempt)`: many clients do not return
-    together, and a hot loop is impossible.
+    together, and a hot loop is impossible. Above what the other side asked for, the jitter stays.
     """
     span = min(cap, base * 2.0 ** min(attempt, 20))
-    delay = span / 2 + random.uniform(0, span / 2)  # noqa: S311 - jitter, not cryptography
-    return max(delay, retry_after or 0.0)
+    jitter = random.uniform(0, span / 2)  # noqa: S311 - jitter, not cryptography
+    return max(span / 2, retry_after or 0.0) + jitter
 
 
 def retrying(*, total_seconds: float = 60.0) -> AsyncRetrying:
@@ -41,7 +44,24 @@ def retrying(*, total_seconds: float = 60.0) -> AsyncRetrying:
     """
     return AsyncRetrying(
         retry=retry_if_exception_type(TransientError),
-        wait=wait_random_exponential(multiplier=BASE_SECONDS, max=5.0),
-        stop=stop_after_delay(total_seconds),
+        wait=_wait,
+        stop=stop_before_delay(total_seconds),
+        before_sleep=_announce,
         reraise=True,
+    )
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    retry_after = error.retry_after if isinstance(error, TransientError) else None
+    return backoff_seconds(state.attempt_number, cap=IN_PLACE_CAP_SECONDS, retry_after=retry_after)
+
+
+def _announce(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    get_logger().warning(
+        "retry_waits",
+        attempt=state.attempt_number,
+        delay=round(state.upcoming_sleep, 3),
+        error=error,
     )
