@@ -44,17 +44,18 @@ class Hub:
     producer: Database
     databases: list[Database] = field(default_factory=list)
 
-    async def create_topic(self, *, partitions: int = 3) -> None:
-        names = [self.topic.name, self.topic.dead_letters_of("reader")]
+    async def create_topic(self, topic: Topic | None = None, *, partitions: int = 3) -> None:
+        topic = topic or self.topic
+        names = [topic.name, topic.dead_letters_of("reader")]
         specs = [TopicSpec(name, partitions, {}) for name in names]
         await apply_topics(self.kafka, specs)
 
-    async def publish(self, paths: Sequence[str]) -> None:
+    async def publish(self, paths: Sequence[str], *, to: Topic | None = None) -> None:
         """Write events to the outbox, as a service does."""
 
         async with self.producer.transaction() as transaction:
             for path in paths:
-                transaction.publish(self.topic, file_added(path))
+                transaction.publish(to or self.topic, file_added(path))
 
     async def send_raw(
         self, value: bytes, *, key: bytes = b"k", partition: int | None = None
@@ -74,11 +75,12 @@ class Hub:
             yield
 
     @contextlib.asynccontextmanager
-    async def consuming(self, handler: Handler) -> AsyncGenerator[Bus]:
-        """Run a consumer `reader` with its own pool and relay."""
+    async def consuming(self, handler: Handler, *others: Topic) -> AsyncGenerator[Bus]:
+        """Run a consumer `reader` with its own pool and relay; it may read other topics too."""
         database = await open_database(self.database_url, "reader")
         bus = Bus(self.kafka, service="reader", database=database)
-        bus.subscribe(self.topic, handler)
+        for topic in (self.topic, *others):
+            bus.subscribe(topic, handler)
         relay = Relay(database, self.kafka, lease_seconds=3)
         try:
             async with background(relay.run), background(bus.run):

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -210,6 +211,27 @@ async def test_two_members_share_the_work_and_hand_it_over_without_a_double_effe
             await asyncio.sleep(1)
         await hub.publish(paths(900, start=600))
         await eventually(partial(_applied_is, hub, once(900)), timeout=60)
+
+
+async def test_a_service_with_several_topics_hears_all_of_them_in_every_replica(
+    hub: Hub, topic_prefix: str
+) -> None:
+    others = [replace(hub.topic, name=f"{topic_prefix}{name}") for name in ("second", "third")]
+    for topic in others:
+        await hub.create_topic(topic)
+
+    async with (
+        hub.relaying(),
+        hub.consuming(record, *others) as first,
+        hub.consuming(record, *others) as second,
+    ):
+        await hub.publish(paths(100))
+        await hub.publish(paths(200, start=100), to=others[0])
+        await hub.publish(paths(300, start=200), to=others[1])
+        await eventually(partial(_applied_is, hub, once(300)), timeout=40)
+        shares = [sum(len(item._cursors) for item in bus.subscriptions) for bus in (first, second)]
+    assert sum(shares) == 9
+    assert min(shares) > 0, "both replicas work"
 
 
 async def test_events_of_one_key_keep_the_order_of_their_commits(hub: Hub) -> None:
