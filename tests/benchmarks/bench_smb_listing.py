@@ -1,10 +1,12 @@
 """A full listing of a tree over SMB, one millisecond away: the share against sequential pysmb.
 
 Baseline: one connection of pysmb, `listPath` folder by folder, as the synchronisation did that
-Penstock replaces. Ours: `PysmbShare` with eight connections, folders listed as they are found. Same
-server, same tree, same proxy; rounds interleaved; both must see every entry. The proxy holds every
-chunk back for half a millisecond in each direction, in a process of its own per connection, and the
-round trip that came out is measured and told.
+Penstock replaces. Ours: `PysmbShare` with four connections, folders listed as they are found; its
+log-ons are part of the time. Same server, same tree, same proxy; rounds interleaved; both must see
+every entry. The proxy holds every chunk back for half a millisecond in each direction, in a process
+of its own per connection, and the round trip that came out is measured and told. Server, proxies
+and client share this machine, which is why four connections do better here than the eight that a
+source has by default.
 """
 
 import asyncio
@@ -29,7 +31,7 @@ from tests.support.samba import Samba
 
 ONE_WAY_SECONDS = 0.0005
 ROUNDS = 5
-CONNECTIONS = 8
+CONNECTIONS = 4
 YEARS, QUARTERS, TYPES, COMPANIES, FILES = 5, 4, 5, 10, 5
 LEAVES = YEARS * QUARTERS * TYPES * COMPANIES
 FOLDERS = LEAVES + YEARS * QUARTERS * TYPES + YEARS * QUARTERS + YEARS + 1
@@ -169,7 +171,7 @@ def _accept(listener: socket.socket, port: int) -> None:
     delay = max(0.0, ONE_WAY_SECONDS - _oversleeping())
     while True:
         client, _ = listener.accept()
-        # Threads of one process would wait for each other: eight connections are eight processes.
+        # Threads of one process would wait for each other: each connection has a process.
         if os.fork() == 0:
             listener.close()
             with client, socket.create_connection(("127.0.0.1", port)) as server:

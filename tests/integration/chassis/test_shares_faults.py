@@ -110,8 +110,8 @@ async def test_a_wrong_password_is_tried_once_per_back_off_step(
         with pytest.raises(ShareLogonError):
             await share.list_directory("d")
         await asyncio.sleep(0.01)
-    # Rests of 0.5, 1 and 2 seconds: attempts at 0, 0.5 and 1.5.
-    assert samba.refused_logons() - before == 3
+    # Rests of 0.5, 1 and 2 seconds: attempts at 0, 0.5 and 1.5, or later on a slow machine.
+    assert samba.refused_logons() - before in (2, 3)
 
 
 async def test_sources_with_one_account_share_the_gate(samba: Samba, open_share: OpenShare) -> None:
@@ -125,13 +125,13 @@ async def test_sources_with_one_account_share_the_gate(samba: Samba, open_share:
 
 
 async def test_a_good_password_after_the_rest_is_let_in(open_share: OpenShare) -> None:
-    gate = LogonGate(refused_seconds=0.2)
+    gate = LogonGate(refused_seconds=1.0)
     with pytest.raises(ShareLogonError):
         await open_share(password="wrong", gate=gate).describe()
     share = open_share(gate=gate)
     with pytest.raises(ShareLogonError):
         await share.describe()
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(1.05)
     assert await names(share) == NAMES
 
 

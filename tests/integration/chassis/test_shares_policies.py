@@ -25,6 +25,7 @@ from chassis.shares.port import (
 from chassis.shares.pysmb import PysmbShare
 from chassis.shares.smbprotocol import SmbprotocolShare
 from chassis.sources import ShareConfig
+from tests.support.eventually import eventually
 from tests.support.samba import Samba
 
 StartSamba = Callable[..., Samba]
@@ -175,6 +176,7 @@ async def test_auto_tries_a_wrong_password_once(start_samba: StartSamba, opened:
     for _ in range(5):
         with pytest.raises(ShareLogonError):
             await share.list_directory("")
+    await eventually(lambda: samba.refused_logons() > 0)
     assert samba.refused_logons() == 1
 
 

@@ -2,7 +2,8 @@
 
 Paths are relative to the share's root, `/`-separated, without a leading `/`; the root itself is
 the empty string. Names are kept as the server gives them: no Unicode normalisation, no change of
-case.
+case; a name may even have half a character (a lone surrogate), which no path may have. Whoever
+joins names to paths asks `chassis.shares.paths.validate_file_path`, as every call here does.
 """
 
 from collections.abc import Sequence
@@ -58,8 +59,9 @@ class Share(Protocol):
     """A share that is read in parallel by up to `connections` calls at a time.
 
     Raises, from every call: `ShareUnavailableError` (connection lost, time-out), `ShareLogonError`
-    (credentials refused), `ShareAccessDeniedError`, `ShareNotFoundError`, and `ShareBusyError`
-    where a writer holds the file.
+    (credentials refused), `ShareAccessDeniedError`, `ShareNotFoundError`, `ShareRefusedError`,
+    `UnsafePathError`, and `ShareBusyError` where a writer holds the file. "Not found" is said only
+    while the root itself is there: a volume that is not mounted is unavailable.
     """
 
     async def list_directory(self, path: str) -> Sequence[Entry]:
@@ -67,7 +69,10 @@ class Share(Protocol):
         ...
 
     async def stat(self, path: str) -> Entry:
-        """Return one entry; used to prove that a file is gone (`ShareNotFoundError`)."""
+        """Return one entry; used to prove that a file is gone (`ShareNotFoundError`).
+
+        The name must match in case, also on servers that open files in any case.
+        """
         ...
 
     async def read_file(self, path: str, *, max_bytes: int) -> FileContent:
@@ -80,7 +85,10 @@ class Share(Protocol):
         ...
 
     async def write_file(self, path: str, data: bytes) -> None:
-        """Write a file so that readers see the old or the new one; parents are created."""
+        """Write a file so that readers see the old or the new one; parents are created.
+
+        A connection that is lost half way may leave a hidden `.penstock-….tmp` beside it.
+        """
         ...
 
     async def make_directories(self, path: str) -> None:
