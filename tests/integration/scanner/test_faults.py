@@ -129,7 +129,7 @@ def crash(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return countdown
 
 
-@pytest.mark.covers("S1-32", "S1-45")
+@pytest.mark.covers("S1-32")
 async def test_a_scan_killed_at_any_step_and_run_again_announces_everything_once(
     harness: Harness, crash: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

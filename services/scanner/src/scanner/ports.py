@@ -105,8 +105,16 @@ class Inventory(Protocol):
         """
         ...
 
-    async def latest_settling(self, mark: Mark, *, within: Sequence[str]) -> datetime | None:
+    async def latest_settling(self, mark: Mark) -> datetime | None:
         """Return when the youngest of those files' states was first seen."""
+        ...
+
+    async def refresh_statistics(self) -> None:
+        """Have the planner look at the tables again.
+
+        Until it has seen some of a source's rows it takes the source for tiny, and reads all of it
+        for every chunk.
+        """
         ...
 
     async def count_present(self, source: str) -> int:

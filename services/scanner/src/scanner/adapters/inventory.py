@@ -154,28 +154,33 @@ class PostgresInventory:
         self, mark: Mark, *, within: Sequence[str], after: str | None, limit: int
     ) -> Sequence[SettlingDirectory]:
         """Return a page of directories with files that still settle, ordered by path."""
+        # No name has a control character: this is the least path after `after`.
+        begin = "" if after is None else after + "\x01"
         async with self._database.connection() as connection:
             with readable():
                 rows = await connection.fetch(
-                    _SETTLING, mark.source, within, after, limit, str(mark)
+                    _SETTLING, mark.source, within, begin, limit, str(mark)
                 )
         return [
             SettlingDirectory(row["directory"], row["parent"], row["modified_us"]) for row in rows
         ]
 
-    async def latest_settling(self, mark: Mark, *, within: Sequence[str]) -> datetime | None:
+    async def latest_settling(self, mark: Mark) -> datetime | None:
         """Return when the youngest of those files' states was first seen."""
         async with self._database.connection() as connection:
             with readable():
                 latest: datetime | None = await connection.fetchval(
                     "select max(settling_since) from scanner.inventory where source = $1 "
-                    "and settling_since is not null and missing_mark is distinct from $3 "
-                    "and scanner.lies_within(directory, $2::text[])",
+                    "and settling_since is not null and missing_mark is distinct from $2",
                     mark.source,
-                    within,
                     str(mark),
                 )
         return latest
+
+    async def refresh_statistics(self) -> None:
+        """Have the planner look at the tables again."""
+        async with self._database.connection() as connection:
+            await connection.execute("analyze scanner.inventory, scanner.directories")
 
     async def count_present(self, source: str) -> int:
         """Return how many files consumers know to exist."""
@@ -296,32 +301,49 @@ where i.source = $1 and i.path > (gone.path || '/') collate "C"
   and i.path < (gone.path || '0') collate "C" and i.is_present
 """
 
+# Only what differs is written: a conflict, even one that changes nothing, locks and logs its row.
 _REMEMBER = """
-insert into scanner.directories as known (source, path, parent, modified_us, is_leaf, is_settled)
-select $1, path, parent, modified_us, is_leaf,
-       is_quiet and not exists (
-           select 1 from scanner.inventory i
-           where i.source = $1 and i.directory = t.path collate "C"
-             and (i.settling_since is not null or i.missing_mark is not null))
-from unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::boolean[])
-    as t (path, parent, modified_us, is_leaf, is_quiet)
+with notes as (
+    select t.path, coalesce(t.parent, known.parent) as parent, t.modified_us, t.is_leaf,
+           known.path is not null as is_known, known.parent as known_parent,
+           known.modified_us as known_modified_us, known.is_leaf as known_is_leaf,
+           known.is_settled as known_is_settled, known.gone_mark,
+           t.is_quiet and not exists (
+               select 1 from scanner.inventory i
+               where i.source = $1 and i.directory = t.path collate "C"
+                 and (i.settling_since is not null or i.missing_mark is not null)) as is_settled
+    from unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::boolean[])
+        as t (path, parent, modified_us, is_leaf, is_quiet)
+    left join scanner.directories known
+        on known.source = $1 and known.path = t.path collate "C"
+)
+insert into scanner.directories (source, path, parent, modified_us, is_leaf, is_settled)
+select $1, path, parent, modified_us, is_leaf, is_settled from notes
+where not is_known
+   or (known_parent, known_modified_us, known_is_leaf, known_is_settled, gone_mark)
+      is distinct from (parent, modified_us, is_leaf, is_settled, null::text)
 on conflict (source, path) do update set
-    parent = coalesce(excluded.parent, known.parent),
-    modified_us = excluded.modified_us, is_leaf = excluded.is_leaf,
+    parent = excluded.parent, modified_us = excluded.modified_us, is_leaf = excluded.is_leaf,
     is_settled = excluded.is_settled, gone_mark = null
-where (known.parent, known.modified_us, known.is_leaf, known.is_settled, known.gone_mark)
-    is distinct from
-    (coalesce(excluded.parent, known.parent), excluded.modified_us, excluded.is_leaf,
-     excluded.is_settled, null::text)
 """
 
+# A loose index scan: one step a directory, however many files settle in it.
 _SETTLING = """
-select i.directory, d.parent, d.modified_us
-from (select distinct directory from scanner.inventory
-      where source = $1 and settling_since is not null and missing_mark is distinct from $5
-        and scanner.lies_within(directory, $2::text[])
-        and ($3::text is null or directory > $3::text collate "C")
-      order by directory limit $4) i
-left join scanner.directories d on d.source = $1 and d.path = i.directory
-order by i.directory
+with recursive page (directory, number) as (
+    (select directory, 1 from scanner.inventory
+     where source = $1 and settling_since is not null and missing_mark is distinct from $5
+       and directory >= $3 collate "C" and scanner.lies_within(directory, $2::text[])
+     order by directory limit 1)
+    union all
+    select next.directory, page.number + 1
+    from page cross join lateral (
+        select i.directory from scanner.inventory i
+        where i.source = $1 and i.settling_since is not null and i.missing_mark is distinct from $5
+          and i.directory > page.directory and scanner.lies_within(i.directory, $2::text[])
+        order by i.directory limit 1) as next
+    where page.number < $4
+)
+select page.directory, d.parent, d.modified_us
+from page left join scanner.directories d on d.source = $1 and d.path = page.directory
+order by page.directory
 """

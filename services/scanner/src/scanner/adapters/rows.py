@@ -11,6 +11,9 @@ from scanner.domain.changes import Known
 from scanner.domain.files import Fingerprint, is_believable
 from scanner.errors import InventoryError
 
+_DAMAGE_CLASSES = ("42P", "42703", "42883", "XX")
+"""A table, column or function is gone, or its pages are broken."""
+
 _STATES = frozenset({"seen", "announced", "ingested", "retired"})
 
 
@@ -24,9 +27,10 @@ def readable() -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         translated = translate(error)
-        if isinstance(translated, PermanentError):
+        is_damaged = (error.sqlstate or "").startswith(_DAMAGE_CLASSES)
+        if is_damaged or isinstance(translated, PermanentError):
             raise InventoryError(
-                f"The inventory cannot be read: {error}", sqlstate=error.sqlstate
+                f"The inventory cannot be read: {translated.message}", sqlstate=error.sqlstate
             ) from error
         raise translated from error
 

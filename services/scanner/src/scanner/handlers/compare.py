@@ -27,6 +27,9 @@ CHUNK_WEIGHT = 2000
 
 EVENTS_PER_TRANSACTION = 500
 
+GROWTH_ENTRIES = 500
+"""So many new states in one chunk: the tables are growing away from their statistics."""
+
 QUEUE_LISTINGS = 32
 """Listings that wait for their comparison before the walk does."""
 
@@ -125,6 +128,7 @@ class Comparer:
         self._announcer = announcer
         self._tally = tally
         self._clock = clock
+        self._is_refreshed = False
 
     async def consume(self, queue: ListingQueue, *, counts_files: bool) -> None:
         """Compare what arrives until `None` does; `counts_files` is off for second looks."""
@@ -167,11 +171,18 @@ class Comparer:
                 await self._remember(transaction, chunk)
         self._tally.missing += len(found.missed) + gone
         await failpoints.reach("scan.after_observe")
+        await self._refresh_statistics(len(found.observe))
         await self._announce(found.announce)
         if found.announce:
             # Only now has what was settling come to rest, so that the folder may be left out.
             async with self._context.transaction() as transaction:
                 await self._remember(transaction, chunk)
+
+    async def _refresh_statistics(self, observed: int) -> None:
+        if self._is_refreshed or observed < GROWTH_ENTRIES:
+            return
+        self._is_refreshed = True
+        await self._inventory.refresh_statistics()
 
     async def _announce(self, changes: Sequence[Announce]) -> None:
         for begin in range(0, len(changes), EVENTS_PER_TRANSACTION):

@@ -268,7 +268,7 @@ class Scan:
     async def _look_again(self, scopes: Sequence[str]) -> None:
         """List once more what was seen for the first time, when it has had time to settle."""
         for _ in range(SETTLE_ROUNDS):
-            latest = await self._ports.inventory.latest_settling(self._mark, within=scopes)
+            latest = await self._ports.inventory.latest_settling(self._mark)
             if latest is None or self._walker.abort is not None:
                 return
             wait = self._source.scan.settle - (self._ports.clock.now() - latest)

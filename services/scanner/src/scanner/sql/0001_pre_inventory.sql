@@ -50,10 +50,10 @@ comment on column scanner.inventory.missing_mark is
 
 create index inventory_directory on scanner.inventory (source, directory);
 create index inventory_settling on scanner.inventory (source, directory) where settling_since is not null;
-create index inventory_missing on scanner.inventory (source, directory) where missing_mark is not null;
+create index inventory_missing on scanner.inventory (source, missing_mark, path) where missing_mark is not null;
 create index inventory_waiting on scanner.inventory (announced_at) where state = 'announced';
 create unique index inventory_event on scanner.inventory (announced_event_id);
-create index inventory_scan on scanner.inventory (source, announced_scan_id);
+create index inventory_scan on scanner.inventory (announced_scan_id);
 
 create table scanner.directories (
     source text not null,
