@@ -28,6 +28,7 @@ from tests.unit.ingestor.memory_catalog import MemoryCatalog
 
 ADDED, MODIFIED, DELETED = FileChange.ADDED, FileChange.MODIFIED, FileChange.DELETED
 STORED, TOMBSTONED = BronzeOperation.STORED, BronzeOperation.TOMBSTONED
+UNCHANGED = BronzeOperation.UNCHANGED
 SECTION = IngestSection(entity_type="transcript", parser="transcript_xml", max_bytes=1_000_000)
 
 
@@ -109,11 +110,13 @@ async def test_an_added_file_becomes_a_version_and_an_event(service: Service) ->
 
 
 @pytest.mark.covers("S2-14")
-async def test_a_file_that_was_touched_and_says_the_same_makes_no_event(service: Service) -> None:
+async def test_a_file_that_was_touched_and_says_the_same_is_answered_and_not_kept_again(
+    service: Service,
+) -> None:
     service.on_share({"a.xml": transcript()})
     await service.receive(file_event(sequence=1))
     delivered = await service.receive(file_event(MODIFIED, sequence=2))
-    assert delivered.published == []
+    assert [(item.operation, item.version) for item in delivered.published] == [(UNCHANGED, 1)]
     assert service.operations() == [STORED]
     assert service.catalog.applied[key_of("a.xml")] == 2
 
@@ -147,9 +150,11 @@ async def test_a_deletion_becomes_a_tombstone_of_the_same_entity(service: Servic
 
 
 @pytest.mark.covers("S1-43")
-async def test_a_deletion_of_something_unknown_is_nothing(service: Service) -> None:
+async def test_a_deletion_of_something_unknown_is_answered_and_changes_nothing(
+    service: Service,
+) -> None:
     delivered = await service.receive(file_event(DELETED))
-    assert delivered.published == []
+    assert [(item.operation, item.version) for item in delivered.published] == [(UNCHANGED, 0)]
     assert service.catalog.versions == {}
     assert delivered.rejected == {}
 

@@ -1,10 +1,12 @@
 """The errors that decide what the delivery loop does.
 
-PenstockError ├── TransientError          try again later; nothing is wrong with the message │ ├──
-UnavailableError    a dependency does not answer │   └── LeaseLostError      another holder took
-over; stop at once └── PermanentError          trying again is useless; the message is a dead
-letter     ├── MessageDecodeError  not a readable event or command     └── SettingsError       the
-process cannot start with these settings
+    PenstockError
+    ├── TransientError          try again later; nothing is wrong with the message
+    │   ├── UnavailableError    a dependency does not answer
+    │   └── LeaseLostError      another holder took over; stop at once
+    └── PermanentError          trying again is useless; the message is a dead letter
+        ├── MessageDecodeError  not a readable event or command
+        └── SettingsError       the process cannot start with these settings
 
 Any other exception is a bug: logged with its traceback, retried a bounded number of times, then
 dead-lettered. A class's docstring is its default message; facts are attributes and become log

@@ -1,12 +1,13 @@
 """`config/sources.yaml`: the one list of sources.
 
-Each service validates its own section of an entry.
-version: 1
-sources:
-  - name: transcripts
-    share: {kind: smb, root: "Outputs"}      # here: which share, and where on it
-    scan: {...}                               # the scanner's section
-    ingest: {...}                             # the ingestor's section
+Each service validates its own section of an entry:
+
+    version: 1
+    sources:
+      - name: transcripts
+        share: {kind: smb, root: "Outputs"}      # here: which share, and where on it
+        scan: {...}                               # the scanner's section
+        ingest: {...}                             # the ingestor's section
 """
 
 from pathlib import Path

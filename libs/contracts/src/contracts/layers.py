@@ -5,18 +5,23 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.types import Identifier, Message, Name, Ordinal, Sha256
+from contracts.types import Count, Identifier, Message, Name, Ordinal, Sha256
 
 
 class BronzeOperation(StrEnum):
-    """What was appended to bronze."""
+    """What bronze did with what a source announced."""
 
     STORED = "stored"
     TOMBSTONED = "tombstoned"
+    UNCHANGED = "unchanged"
+    """Nothing was appended: the latest version says the same.
+
+    Answers the announcement.
+    """
 
 
 class BronzeStored(Message):
-    """A version was appended to the bronze layer."""
+    """Bronze took what a source announced: a version was appended, or none was needed."""
 
     operation: BronzeOperation
     entity_type: Name
@@ -25,8 +30,8 @@ class BronzeStored(Message):
 
     source_system: Name
     external_id: Identifier
-    version: Ordinal
-    """Counts the versions of (source system, entity type, external id)."""
+    version: Count
+    """Counts the versions of (source system, entity type, external id); 0 means there is none."""
 
     content_hash: Sha256 | None = None
     """Hash of the parsed content; None for a tombstone."""

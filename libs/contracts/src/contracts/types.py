@@ -91,8 +91,8 @@ def _only_json(value: dict[str, Any]) -> dict[str, Any]:
 JsonObject = Annotated[dict[str, Any], AfterValidator(_only_json)]
 """A JSON object whose shape belongs to a source, not to Penstock.
 
-What JSON cannot carry is refused where the message is made: rendering would silently write
-`null` for it.
+What JSON cannot carry is refused where the message is made: rendering would silently write `null`
+for it.
 """
 
 

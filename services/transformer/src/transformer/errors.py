@@ -1,8 +1,9 @@
 """Why silver cannot be computed, or a record does not enter it.
 
-PermanentError ├── RuleError            a file of rules cannot be used ├── SilverSchemaError    the
-database's tables do not fit the rules └── RejectedRecordError  a record breaks a validation; it is
-left out and listed
+PermanentError
+├── RuleError            a file of rules cannot be used
+├── SilverSchemaError    the database's tables do not fit the rules
+└── RejectedRecordError  a record breaks a validation; it is left out and listed
 """
 
 from chassis.errors import PermanentError

@@ -120,7 +120,7 @@ class IngestFiles:
         async with batch.transaction() as transaction:
             written = await self._catalog.append(transaction, [version for _, version in steps])
             for (event, version), result in zip(steps, written, strict=True):
-                if result.outcome is WriteOutcome.APPENDED:
+                if result.outcome is not WriteOutcome.DUPLICATE:
                     transaction.publish(
                         BRONZE_STORED, _stored(version, result), cause=event.delivery.event
                     )
@@ -181,10 +181,12 @@ def _tombstone(event: FileEvent, key: ExternalKey) -> NewVersion:
 
 
 def _stored(version: NewVersion, written: Written) -> BronzeStored:
+    """Say what became of a file event; whoever announced the file waits for the answer."""
+    appended = written.outcome is WriteOutcome.APPENDED
     return BronzeStored(
-        operation=version.operation,
+        operation=version.operation if appended else BronzeOperation.UNCHANGED,
         entity_type=version.entity_type,
-        entity_id=written.entity_id or "",
+        entity_id=written.entity_id or version.external_id,
         source_system=version.source_system,
         external_id=version.external_id,
         version=written.version,

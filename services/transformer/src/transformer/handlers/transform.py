@@ -6,7 +6,7 @@ from typing import Any
 from chassis.bus.delivery import Batch
 from chassis.logs import get_logger
 from contracts.envelope import Event
-from contracts.layers import BronzeStored
+from contracts.layers import BronzeOperation, BronzeStored
 from transformer import metrics
 from transformer.domain.entity import Entity
 from transformer.handlers.recompute import Recompute
@@ -44,6 +44,8 @@ class TransformBatch:
         causes: dict[str, dict[str, Event[Any]]] = {}
         for delivery in batch.accepted:
             data = delivery.data
+            if data.operation is BronzeOperation.UNCHANGED:
+                continue
             if data.entity_type not in self._entities:
                 metrics.IGNORED.inc()
                 get_logger().debug("entity_type_without_rules", entity_type=data.entity_type)
