@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.types import Count, Identifier, Message, Name, Ordinal, Sha256
+from contracts.types import Identifier, Message, Name, Ordinal, Sha256, Whole
 
 
 class BronzeOperation(StrEnum):
@@ -30,7 +30,7 @@ class BronzeStored(Message):
 
     source_system: Name
     external_id: Identifier
-    version: Count
+    version: Whole
     """Counts the versions of (source system, entity type, external id); 0 means there is none."""
 
     content_hash: Sha256 | None = None
