@@ -182,6 +182,8 @@ class Harness:
     log_files: LogFiles | None = None
     shares: list[FaultyShare] = field(default_factory=list)
     workers: int = 4
+    connect: Callable[[], Share] | None = None
+    """Opens another share than the folder itself."""
 
     def catalog(self) -> SourceCatalog:
         source = FileSource(
@@ -193,8 +195,10 @@ class Harness:
         return SourceCatalog({SOURCE: source}, nas=None, base_path="")
 
     def open_share(self, source: FileSource) -> FaultyShare:
+        local = Path(source.share.root)
+        connections = source.share.connections
         share = FaultyShare(
-            LocalShare(Path(source.share.root), connections=source.share.connections),
+            self.connect() if self.connect else LocalShare(local, connections=connections),
             self.fault,
             self.hidden,
             after_listing=self.after_listing,

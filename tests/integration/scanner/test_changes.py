@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from chassis.errors import PermanentError
 from contracts.files import FileChange
@@ -37,7 +38,7 @@ async def test_institutions_enrich_events_and_filter_none(harness: Harness) -> N
     assert (institution.ticker, institution.type) == ("AXP-US", "Financial")
 
 
-@pytest.mark.covers("S1-20")
+@pytest.mark.covers("S1-19", "S1-20")
 async def test_a_scan_of_an_unchanged_share_announces_nothing(harness: Harness) -> None:
     harness.tree.write(CALL)
     await harness.scan()
@@ -196,6 +197,34 @@ async def test_the_history_says_what_a_scan_did(harness: Harness) -> None:
     assert row["directories"] == 5
     assert row["started_at"] == started
     assert row["finished_at"] - started >= timedelta(seconds=5)
+
+
+@pytest.mark.covers("S1-34", "S1-28")
+async def test_every_decision_about_a_file_leaves_a_line(harness: Harness) -> None:
+    for name in ("a", "b", "c"):
+        harness.tree.write(f"Data/{name}.xml")
+    harness.tree.write("Data/bad\\name.xml")
+    with capture_logs() as lines:
+        await harness.scan()
+        harness.tree.write("Data/a.xml", "longer")
+        harness.tree.delete("Data/b.xml")
+        harness.hidden = frozenset({"Data/c.xml"})
+        harness.clock.advance(60)
+        await harness.scans(2)
+    decisions = [
+        (line["path"], line["decision"]) for line in lines if line["event"] == "file_decision"
+    ]
+    assert set(decisions) == {
+        ("Data/a.xml", "added"),
+        ("Data/b.xml", "added"),
+        ("Data/c.xml", "added"),
+        ("Data/a.xml", "modified"),
+        ("Data/b.xml", "deleted"),
+        ("Data/c.xml", "kept"),
+        ("'Data/bad\\\\name.xml'", "refused"),
+    }
+    told = [line for line in lines if line.get("decision") in ("added", "modified", "deleted")]
+    assert all(line["event_id"] and line["source"] == "transcripts" for line in told)
 
 
 @pytest.mark.covers("S1-02", "S1-37")
