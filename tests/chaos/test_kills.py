@@ -5,83 +5,28 @@ import asyncio
 import contextlib
 import random
 import sys
-import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from chassis.migrations import migrate
-from penstock.processes import SERVICES, ServiceProcesses
-from penstock.stack import PartName, Stack, read_settings
-from tests.chaos.invariants import Stores, violations
-from tests.support.estate import Estate, write_config
-from tests.support.paths import PROJECT
+from penstock.processes import SERVICES
+from tests.chaos.hub import PARTS, Hub, hub_of, stack_of
+from tests.chaos.invariants import violations
 
-PARTS = [PartName.KAFKA, PartName.POSTGRES, PartName.S3, PartName.SMB]
 MODIFIED, DELETED = 0.05, 0.03
 
 pytestmark = pytest.mark.timeout(3600)
 
 
-class Hub:
-    """The whole system on one machine, and a hand that kills."""
-
-    def __init__(self, env: dict[str, str], services: ServiceProcesses, estate: Estate) -> None:
-        self.stores = Stores(env["DATABASE_URL"], env["KAFKA_BOOTSTRAP_SERVERS"])
-        self.services = services
-        self.estate = estate
-        self.kills = 0
-
-    async def kill_at_random(self, dice: random.Random) -> None:
-        """Kill one service after another, each at a random moment, and start it again."""
-        while True:
-            await asyncio.sleep(dice.uniform(1, 8))
-            victim = self.services[dice.choice(SERVICES)]
-            await victim.kill()
-            self.kills += 1
-            await asyncio.sleep(dice.uniform(0, 0.5))
-            await victim.start()
-
-    async def until_settled(self, *, seconds: float, at_least: int = 0) -> None:
-        """Wait until every state of the share has a bronze version and silver followed."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.kills >= at_least and await self._is_settled():
-                return
-            await asyncio.sleep(0.5)
-        problems = await violations(self.stores, self.estate)
-        raise AssertionError(f"not settled after {seconds:.0f} s: {problems[:10]}")
-
-    async def _is_settled(self) -> bool:
-        connection = await asyncpg.connect(self.stores.database_url)
-        try:
-            done: int = await connection.fetchval(
-                "select least((select count(*) from bronze.raw_entities), "
-                "(select count(*) from silver.transcripts_history))"
-            )
-        finally:
-            await connection.close()
-        return done >= self.estate.changes
-
-
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncGenerator[Hub]:
-    stack = Stack(settings=read_settings().in_folder(tmp_path / "stack"), fast=True)
-    running = await asyncio.to_thread(stack.up, PARTS, tied=True)
-    try:
-        env = dict(running.env)
-        await migrate(env["DATABASE_URL"])
-        config = write_config(tmp_path / "config", PROJECT / "config/entities", kind="smb")
-        settings = env | {
-            "PENSTOCK_CONFIG_DIRECTORY": str(config),
-            "KAFKA_SESSION_TIMEOUT_SECONDS": "6",
-        }
-        async with ServiceProcesses(settings, tmp_path / "logs") as services:
-            yield Hub(env, services, Estate(Path(env["PENSTOCK_SHARE_PATH"])))
-    finally:
-        await asyncio.to_thread(stack.down)
+    async with (
+        stack_of(tmp_path / "stack", PARTS) as env,
+        hub_of(tmp_path, env) as opened,
+    ):
+        yield opened
 
 
 async def test_killing_every_service_again_and_again_loses_and_doubles_nothing(

@@ -42,11 +42,13 @@ class Estate:
     states: dict[str, list[str | None]] = field(default_factory=dict)
     """Path → SHA-256 of each state in order; None is a deletion."""
 
-    def write(self, number: int, *, edition: int = 1) -> str:
+    def write(self, number: int, *, edition: int = 1, padding: int = 0) -> str:
         """Write a file as a careful writer does (temporary name, then rename), and note the
         state."""
         path = path_of(number)
         document = _DOCUMENT.format(number=number, edition=edition).encode()
+        # White space after the root element: more bytes, the same call.
+        document += b" " * padding
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(".tmp")
