@@ -12,6 +12,7 @@ from chassis.errors import UnavailableError
 from chassis.runs import RunContext, RunWorker, submit
 from contracts.runs import RunCounts
 from tests.integration.transformer.hub import Hub, open_hub
+from tests.support.eventually import eventually
 from tests.support.paths import PROJECT
 from tests.unit.transformer.calls import document
 from transformer.adapters.entity_files import load_entities
@@ -116,7 +117,8 @@ async def test_an_interrupted_run_goes_on_behind_its_last_page(hub: Hub) -> None
 
     interrupted = await run(hub, breaking)
     assert (interrupted["status"], interrupted["checkpoint"]["after"]) == ("queued", "T/2")
-    assert await RunWorker(hub.database, {"transform": breaking}, clock=SystemClock()).step()
+    # Not before the back-off has passed.
+    await eventually(RunWorker(hub.database, {"transform": breaking}, clock=SystemClock()).step)
     (row,) = await hub.rows("select status, counts, attempts from meta.runs")
     assert row["counts"] == counts(processed=7, new=6, failed=1)
     assert (row["attempts"], pages) == (2, 3)

@@ -4,20 +4,21 @@ A command handler only writes rows, so no long work is tied to a Kafka partition
 that the service's configuration knows.
 """
 
+import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from chassis.bus.delivery import Batch, Delivery, Handler
-from chassis.clock import Clock
+from chassis.clock import Clock, SystemClock
 from chassis.db import Transaction
 from chassis.errors import PermanentError
 from chassis.logs import get_logger
-from chassis.runs.ledger import submit
+from chassis.runs.ledger import cancel, submit
 from contracts.commands import Command, RunCancelRequested
 from contracts.errors import ErrorCategory
-from contracts.topics import Topic
+from contracts.topics import RUN_CANCEL_REQUESTED, Topic
 
 _CONTROL_FIELDS = frozenset(Command.model_fields)
 
@@ -41,26 +42,29 @@ def command_handler(spec: CommandSpec, *, service: str, clock: Clock) -> Handler
             if (target := spec.topic.key(delivery.data)) not in known:
                 batch.reject(delivery, _unknown_target(spec, target, known))
         async with batch.transaction() as transaction:
-            for delivery in batch.accepted:
+            outcomes = [
                 await _record(transaction, spec, delivery, service=service, now=clock.now())
+                for delivery in batch.accepted
+            ]
+        # Logged when it is true: the transaction may have failed.
+        for outcome in outcomes:
+            get_logger().info("command_recorded", topic=spec.topic.name, **outcome)
 
     return handle
 
 
-def cancel_handler(*, service: str) -> Handler:
-    """Return the handler of `run.cancel-requested`: marks the run, whose worker stops at a safe
-    point.
+def cancel_handler(*, service: str, clock: Clock | None = None) -> Handler:
+    """Return the handler of `run.cancel-requested`: a run that waits ends at once, one that runs
+    at its next safe point.
+
+    Every service reads these commands and acts on its own runs; the rest is none of its business.
     """
+    clock = clock or SystemClock()
 
     async def handle(batch: Batch[RunCancelRequested]) -> None:
         async with batch.transaction() as transaction:
             for delivery in batch.accepted:
-                await transaction.connection.execute(
-                    "update meta.runs set cancel_requested = true "
-                    "where service = $1 and run_id::text = $2 and status in ('queued', 'running')",
-                    service,
-                    delivery.data.run_id,
-                )
+                await _cancel(transaction, delivery, service=service, now=clock.now())
 
     return handle
 
@@ -73,6 +77,49 @@ def _unknown_target(spec: CommandSpec, target: str, known: Collection[str]) -> P
     )
 
 
+async def _cancel(
+    transaction: Transaction,
+    delivery: Delivery[RunCancelRequested],
+    *,
+    service: str,
+    now: datetime,
+) -> None:
+    command = delivery.data
+    run_id = await transaction.connection.fetchval(
+        "select run_id from meta.runs where service = $1 and run_id = $2",
+        service,
+        _uuid(command.run_id),
+    )
+    if run_id is None:
+        return
+    outcome = "expired"
+    if not _is_expired(command, now):
+        outcome = "accepted" if await cancel(transaction, [run_id]) else "ended before"
+    await _audit(
+        transaction,
+        delivery,
+        topic=RUN_CANCEL_REQUESTED,
+        service=service,
+        details={"outcome": outcome, "run_id": str(run_id)},
+    )
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _is_expired(command: Command, now: datetime) -> bool:
+    return command.expires_at is not None and command.expires_at <= now
+
+
+def _id_of(delivery: Delivery[Any]) -> str:
+    command_id: str = delivery.data.command_id or delivery.event.id
+    return command_id
+
+
 async def _record(
     transaction: Transaction,
     spec: CommandSpec,
@@ -80,15 +127,14 @@ async def _record(
     *,
     service: str,
     now: datetime,
-) -> None:
+) -> dict[str, Any]:
     command = delivery.data
-    command_id = command.command_id or delivery.event.id
+    place = (service, spec.topic.name, _id_of(delivery))
     inserted = await transaction.connection.fetchval(
         "insert into meta.commands "
-        "(command_id, topic, target, requester, reason, dry_run, body, outcome) "
-        "values ($1, $2, $3, $4, $5, $6, $7, 'accepted') on conflict do nothing returning true",
-        command_id,
-        spec.topic.name,
+        "(service, topic, command_id, target, requester, reason, dry_run, body, outcome) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, 'accepted') on conflict do nothing returning true",
+        *place,
         spec.topic.key(command),
         command.requester,
         command.reason,
@@ -96,42 +142,56 @@ async def _record(
         command.model_dump(mode="json"),
     )
     if not inserted:
-        return
+        return {"command_id": place[2], "outcome": "duplicate", "run_id": None}
     run_id: str | None = None
     outcome = "expired"
-    if command.expires_at is None or command.expires_at > now:
-        run_id = await submit(
-            transaction,
-            service=service,
-            kind=spec.kind,
-            target=spec.topic.key(command),
-            parameters=command.model_dump(mode="json", exclude=set(_CONTROL_FIELDS)),
-            command_id=command_id,
-            requester=command.requester,
-            reason=command.reason,
-            dry_run=command.dry_run,
-            overlap=command.overlap,
-        )
+    if not _is_expired(command, now):
+        run_id = await _submit(transaction, spec, delivery, service=service)
         outcome = "accepted" if run_id else "skipped"
     await transaction.connection.execute(
-        "update meta.commands set outcome = $2, run_id = $3::uuid where command_id = $1",
-        command_id,
+        "update meta.commands set outcome = $4, run_id = $5::uuid "
+        "where service = $1 and topic = $2 and command_id = $3",
+        *place,
         outcome,
         run_id,
     )
+    facts = {"command_id": place[2], "outcome": outcome, "run_id": run_id}
+    await _audit(transaction, delivery, topic=spec.topic, service=service, details=facts)
+    return facts
+
+
+async def _submit(
+    transaction: Transaction, spec: CommandSpec, delivery: Delivery[Command], *, service: str
+) -> str | None:
+    command = delivery.data
+    return await submit(
+        transaction,
+        service=service,
+        kind=spec.kind,
+        target=spec.topic.key(command),
+        parameters=command.model_dump(mode="json", exclude=set(_CONTROL_FIELDS)),
+        command_id=_id_of(delivery),
+        requester=command.requester,
+        reason=command.reason,
+        dry_run=command.dry_run,
+        overlap=command.overlap,
+    )
+
+
+async def _audit(
+    transaction: Transaction,
+    delivery: Delivery[Any],
+    *,
+    topic: Topic,
+    service: str,
+    details: dict[str, Any],
+) -> None:
     await transaction.connection.execute(
         "insert into meta.audit (service, actor, action, subject, details) "
         "values ($1, $2, $3, $4, $5)",
         service,
-        command.requester,
-        spec.topic.name,
-        spec.topic.key(command),
-        {"command_id": command_id, "outcome": outcome, "run_id": run_id, "reason": command.reason},
-    )
-    get_logger().info(
-        "command_recorded",
-        topic=spec.topic.name,
-        command_id=command_id,
-        outcome=outcome,
-        run_id=run_id,
+        delivery.data.requester,
+        topic.name,
+        topic.key(delivery.data),
+        {"command_id": _id_of(delivery), "reason": delivery.data.reason} | details,
     )

@@ -31,7 +31,13 @@ class RunContext:
         self._database = database
         self._lease = lease
         self._clock = clock
+        self._started_at = clock.monotonic()
         self._reported_at = float("-inf")
+
+    @property
+    def seconds(self) -> float:
+        """How long this attempt has been at work."""
+        return self._clock.monotonic() - self._started_at
 
     async def report(
         self, counts: RunCounts, *, total: int | None = None, message: str | None = None
@@ -66,21 +72,16 @@ class RunContext:
     async def checkpoint(
         self, state: dict[str, Any], *, transaction: Transaction | None = None
     ) -> None:
-        """Store where to resume; in the given transaction, so that it commits with the work."""
+        """Store where to resume; in the given transaction, so that it commits with the work.
+
+        Raises:
+            LeaseLostError: another worker has taken over.
+        """
         if transaction is not None:
-            await self._store(transaction, state)
+            await ledger.checkpoint(transaction, self.run, state)
             return
         async with self.transaction() as own:
-            await self._store(own, state)
-
-    async def _store(self, transaction: Transaction, state: dict[str, Any]) -> None:
-        await transaction.connection.execute(
-            "update meta.runs set checkpoint = $3, heartbeat_at = clock_timestamp() "
-            "where run_id = $1::uuid and attempts = $2",
-            self.run.run_id,
-            self.run.attempts,
-            state,
-        )
+            await ledger.checkpoint(own, self.run, state)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:

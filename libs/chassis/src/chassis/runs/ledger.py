@@ -1,5 +1,7 @@
 """The ledger `meta.runs`: queueing, claiming, reporting and ending runs, each with its
 `run.changed` event.
+
+Statements of a worker name the attempt that it holds, so one that was taken over changes nothing.
 """
 
 import uuid
@@ -7,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chassis.db import Connection, Transaction
+from chassis.errors import LeaseLostError
+from chassis.redaction import redact
+from chassis.runs import statements
 from contracts.commands import OverlapPolicy
 from contracts.runs import RunChanged, RunCounts, RunStatus
 from contracts.topics import RUN_CHANGED
@@ -15,7 +20,9 @@ HEARTBEAT_TIMEOUT_SECONDS = 20.0
 """A running run whose worker has not beaten for so long is taken over."""
 
 MAX_ATTEMPTS = 5
-"""A run that has crashed its worker so often is abandoned."""
+"""A run that has failed its worker so often without progress is given up."""
+
+_MESSAGE_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Run:
     reason: str | None
     checkpoint: dict[str, Any] | None
     attempts: int
-    """1 at first; higher when a crash or an outage interrupted it."""
+    """1 at first; higher when a crash, an outage or a stop interrupted it."""
 
     command_id: str | None
 
@@ -52,28 +59,25 @@ async def submit(
 ) -> str | None:
     """Queue a run and return its id; None when the overlap policy drops it.
 
-    Idempotent on `command_id`: the same command never makes two runs.
+    Idempotent on `command_id`: the same command never makes two runs of a target.
     """
     connection = transaction.connection
     # Admission of one target is a short critical section: two commands must see each other.
-    await connection.execute(
-        "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"run/{service}/{kind}/{target}"
-    )
+    await connection.execute(statements.LOCK, f"run/{service}/{kind}/{target}")
     if command_id is not None:
-        known = await connection.fetchval(
-            "select run_id from meta.runs where service = $1 and command_id = $2",
-            service,
-            command_id,
-        )
+        known = await connection.fetchval(statements.FIND, service, kind, target, command_id)
         if known is not None:
             return str(known)
-    if not await _admit(connection, service, kind, target=target, overlap=overlap):
-        return None
-    run_id = uuid.uuid4()
-    await connection.execute(
-        "insert into meta.runs (run_id, command_id, service, kind, target, status, parameters, "
-        "dry_run, requester, reason) values ($1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9)",
-        run_id,
+    if overlap is not OverlapPolicy.QUEUE:
+        open_runs = await connection.fetch(statements.OPEN, service, kind, target)
+        if overlap is OverlapPolicy.REPLACE:
+            await cancel(transaction, [row["run_id"] for row in open_runs])
+        # A run that was told to stop answers nobody any more.
+        elif any(not row["cancel_requested"] for row in open_runs):
+            return None
+    row = await connection.fetchrow(
+        statements.INSERT,
+        uuid.uuid4(),
         command_id,
         service,
         kind,
@@ -83,43 +87,20 @@ async def submit(
         requester,
         reason,
     )
-    transaction.publish(
-        RUN_CHANGED,
-        RunChanged(
-            run_id=str(run_id),
-            command_id=command_id,
-            service=service,
-            kind=kind,
-            target=target,
-            status=RunStatus.QUEUED,
-        ),
-    )
-    await connection.execute("select pg_notify('penstock_runs', $1)", service)
-    return str(run_id)
+    _publish(transaction, row)
+    return str(row["run_id"]) if row else None
 
 
-async def _admit(
-    connection: Connection, service: str, kind: str, *, target: str, overlap: OverlapPolicy
-) -> bool:
-    open_runs = await connection.fetchval(
-        "select count(*) from meta.runs where service = $1 and kind = $2 and target = $3 "
-        "and status in ('queued', 'running')",
-        service,
-        kind,
-        target,
-    )
-    if not open_runs or overlap is OverlapPolicy.QUEUE:
-        return True
-    if overlap is OverlapPolicy.REPLACE:
-        await connection.execute(
-            "update meta.runs set cancel_requested = true where service = $1 and kind = $2 "
-            "and target = $3 and status in ('queued', 'running')",
-            service,
-            kind,
-            target,
-        )
-        return True
-    return False
+async def cancel(transaction: Transaction, run_ids: list[uuid.UUID]) -> int:
+    """Stop runs: at once those that wait, at their next safe point those that run.
+
+    Returns how many were open.
+    """
+    rows = await transaction.connection.fetch(statements.CANCEL, run_ids)
+    for row in rows:
+        if row["status"] == RunStatus.CANCELLED:
+            _publish(transaction, row)
+    return len(rows)
 
 
 async def claim(connection: Connection, service: str, kinds: list[str]) -> Run | None:
@@ -128,10 +109,8 @@ async def claim(connection: Connection, service: str, kinds: list[str]) -> Run |
     A target that has a running run is passed over: two workers never run the same target at once.
     """
     # Two workers that look at the same moment must not both see a free target.
-    await connection.execute(
-        "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"claim/{service}"
-    )
-    row = await connection.fetchrow(_CLAIM, service, kinds, HEARTBEAT_TIMEOUT_SECONDS)
+    await connection.execute(statements.LOCK, f"claim/{service}")
+    row = await connection.fetchrow(statements.CLAIM, service, kinds, HEARTBEAT_TIMEOUT_SECONDS)
     if row is None:
         return None
     return Run(
@@ -149,15 +128,20 @@ async def claim(connection: Connection, service: str, kinds: list[str]) -> Run |
     )
 
 
+async def announce(transaction: Transaction, run: Run) -> None:
+    """Publish the run as it stands."""
+    _publish(transaction, await transaction.connection.fetchrow(statements.READ, run.run_id))
+
+
 async def beat(connection: Connection, run: Run) -> bool:
-    """Record that the worker lives; return whether cancellation was requested."""
-    cancelled = await connection.fetchval(
-        "update meta.runs set heartbeat_at = clock_timestamp() "
-        "where run_id = $1::uuid and attempts = $2 and status = 'running' "
-        "returning cancel_requested",
-        run.run_id,
-        run.attempts,
-    )
+    """Record that the worker lives; return whether cancellation was requested.
+
+    Raises:
+        LeaseLostError: the run was ended or taken over.
+    """
+    cancelled = await connection.fetchval(statements.BEAT, run.run_id, run.attempts)
+    if cancelled is None:
+        raise LeaseLostError(run_id=run.run_id)
     return bool(cancelled)
 
 
@@ -169,22 +153,35 @@ async def report(
     total: int | None = None,
     message: str | None = None,
 ) -> None:
-    """Record progress."""
+    """Record progress.
+
+    Raises:
+        LeaseLostError: the run was ended or taken over.
+    """
     row = await transaction.connection.fetchrow(
-        "update meta.runs set counts = $3, total = coalesce($4, total), message = $5, "
-        "heartbeat_at = clock_timestamp() "
-        "where run_id = $1::uuid and attempts = $2 and status = 'running' returning started_at",
+        statements.REPORT,
         run.run_id,
         run.attempts,
         counts.model_dump(),
         total,
-        message,
+        _shown(message),
     )
-    if row is not None:
-        transaction.publish(
-            RUN_CHANGED,
-            _changed(run, RunStatus.RUNNING, counts, total=total, message=message, row=row),
-        )
+    if row is None:
+        raise LeaseLostError(run_id=run.run_id)
+    _publish(transaction, row)
+
+
+async def checkpoint(transaction: Transaction, run: Run, state: dict[str, Any]) -> None:
+    """Store where to resume. A state that differs from the last is progress: failures count anew.
+
+    Raises:
+        LeaseLostError: the run was ended or taken over.
+    """
+    stored = await transaction.connection.fetchval(
+        statements.CHECKPOINT, run.run_id, run.attempts, state
+    )
+    if stored is None:
+        raise LeaseLostError(run_id=run.run_id)
 
 
 async def finish(
@@ -194,126 +191,79 @@ async def finish(
     *,
     counts: RunCounts,
     message: str | None = None,
-) -> None:
+) -> bool:
     """End a run.
 
-    Does nothing if it was ended or taken over in the meantime.
+    Does nothing, and returns False, if it was ended or taken over in the meantime.
     """
     row = await transaction.connection.fetchrow(
-        "update meta.runs set status = $3, counts = $4, message = $5, "
-        "finished_at = clock_timestamp() "
-        "where run_id = $1::uuid and attempts = $2 and status = 'running' "
-        "returning started_at, finished_at",
+        statements.FINISH,
         run.run_id,
         run.attempts,
         status.value,
         counts.model_dump(),
-        message,
+        _shown(message),
     )
-    if row is not None:
-        transaction.publish(
-            RUN_CHANGED, _changed(run, status, counts, total=None, message=message, row=row)
-        )
+    _publish(transaction, row)
+    return row is not None
 
 
-async def requeue(transaction: Transaction, run: Run, message: str) -> None:
-    """Give a run back after an outage; it resumes from its checkpoint."""
-    await transaction.connection.execute(
-        "update meta.runs set status = 'queued', message = $3, heartbeat_at = null "
-        "where run_id = $1::uuid and attempts = $2 and status = 'running'",
-        run.run_id,
-        run.attempts,
-        message,
+async def failures(connection: Connection, run: Run) -> int:
+    """Return how often the run has failed its workers since it last made progress."""
+    return await connection.fetchval(statements.FAILURES, run.run_id, run.attempts) or 0
+
+
+async def requeue(
+    transaction: Transaction,
+    run: Run,
+    message: str,
+    *,
+    delay: float = 0.0,
+    is_failure: bool = False,
+) -> None:
+    """Give a run back; it resumes from its checkpoint, not before `delay` seconds have passed."""
+    row = await transaction.connection.fetchrow(
+        statements.REQUEUE, run.run_id, run.attempts, _shown(message), delay, int(is_failure)
     )
+    _publish(transaction, row)
 
 
 async def reap(transaction: Transaction, service: str) -> int:
-    """Abandon runs that crashed too many workers, and cancel queued ones that nobody wants any
-    more.
-    """
+    """Abandon runs that crashed too many workers, and cancel those that nobody wants any more."""
+    # Under the lock of `claim`: two that reap the same rows in another order would deadlock.
+    await transaction.connection.execute(statements.LOCK, f"claim/{service}")
     rows = await transaction.connection.fetch(
-        _REAP, service, HEARTBEAT_TIMEOUT_SECONDS, MAX_ATTEMPTS
+        statements.REAP, service, HEARTBEAT_TIMEOUT_SECONDS, MAX_ATTEMPTS
     )
     for row in rows:
-        transaction.publish(
-            RUN_CHANGED,
-            RunChanged(
-                run_id=str(row["run_id"]),
-                command_id=row["command_id"],
-                service=service,
-                kind=row["kind"],
-                target=row["target"],
-                status=RunStatus(row["status"]),
-                message=row["message"],
-                started_at=row["started_at"],
-                finished_at=row["finished_at"],
-            ),
-        )
+        _publish(transaction, row)
     return len(rows)
 
 
-def _changed(
-    run: Run,
-    status: RunStatus,
-    counts: RunCounts,
-    *,
-    total: int | None,
-    message: str | None,
-    row: Any,
-) -> RunChanged:
-    return RunChanged(
-        run_id=run.run_id,
-        command_id=run.command_id,
-        service=run.service,
-        kind=run.kind,
-        target=run.target,
-        status=status,
-        counts=counts,
-        total=total,
-        message=message[:1000] if message else None,
-        started_at=row["started_at"],
-        finished_at=row.get("finished_at"),
+def _publish(transaction: Transaction, row: Any) -> None:
+    if row is None:
+        return
+    transaction.publish(
+        RUN_CHANGED,
+        RunChanged(
+            run_id=str(row["run_id"]),
+            command_id=row["command_id"],
+            service=row["service"],
+            kind=row["kind"],
+            target=row["target"],
+            status=RunStatus(row["status"]),
+            counts=RunCounts.model_validate(row["counts"]),
+            total=row["total"],
+            message=row["message"],
+            started_at=row["started_at"],
+            finished_at=row["finished_at"],
+        ),
     )
 
 
-_CLAIM = """
-update meta.runs r
-set status = 'running',
-    attempts = r.attempts + 1,
-    started_at = coalesce(r.started_at, clock_timestamp()),
-    heartbeat_at = clock_timestamp()
-where r.run_id = (
-    select candidate.run_id
-    from meta.runs candidate
-    where candidate.service = $1
-      and candidate.kind = any($2::text[])
-      and not candidate.cancel_requested
-      and (
-          (candidate.status = 'queued' and not exists (
-              select 1 from meta.runs busy
-              where busy.service = candidate.service and busy.kind = candidate.kind
-                and busy.target = candidate.target and busy.status = 'running'))
-          or (candidate.status = 'running'
-              and candidate.heartbeat_at < clock_timestamp() - make_interval(secs => $3))
-      )
-    order by candidate.queued_at
-    limit 1
-    for update skip locked
-)
-returning r.*
-"""
-
-_REAP = """
-update meta.runs
-set status = case when cancel_requested then 'cancelled' else 'abandoned' end,
-    message = case when cancel_requested then 'cancelled before it ran'
-                   else 'its worker stopped beating ' || attempts || ' times' end,
-    finished_at = clock_timestamp()
-where service = $1
-  and (
-      (status = 'queued' and cancel_requested)
-      or (status = 'running' and heartbeat_at < clock_timestamp() - make_interval(secs => $2)
-          and (attempts >= $3 or cancel_requested))
-  )
-returning run_id, command_id, kind, target, status, message, started_at, finished_at
-"""
+def _shown(message: str | None) -> str | None:
+    """Return a message that PostgreSQL stores, an event carries, and everybody may read."""
+    if message is None:
+        return None
+    text = redact(message).encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return text[:_MESSAGE_LIMIT]

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from chassis import leases, metrics
 from chassis.clock import Clock
 from chassis.db import Database
-from chassis.errors import LeaseLostError, PenstockError, TransientError
+from chassis.errors import LeaseLostError, PenstockError, PermanentError, TransientError
 from chassis.logs import get_logger
 from chassis.retry import backoff_seconds
 from chassis.runs import ledger
@@ -70,18 +70,14 @@ class RunWorker:
         async with self._database.transaction() as transaction:
             await ledger.reap(transaction, service)
             run = await ledger.claim(transaction.connection, service, list(self._jobs))
+            if run is not None:
+                await ledger.announce(transaction, run)
         if run is None:
             return False
-        lease = await leases.acquire(
-            self._database,
-            self._lease_name(run),
-            holder=str(uuid.uuid4()),
-            ttl_seconds=LEASE_SECONDS,
-        )
+        lease = await self._lease(run)
         if lease is None:
             # The last worker of this target may still be inside a transaction.
-            await self._give_back(run, "the target's lease is still held")
-            await asyncio.sleep(POLL_SECONDS)
+            await self._give_back(run, "the target's lease is still held", delay=POLL_SECONDS)
             return True
         try:
             await self._execute(run, lease)
@@ -90,9 +86,15 @@ class RunWorker:
                 await leases.release(self._database, lease)
         return True
 
-    @staticmethod
-    def _lease_name(run: Run) -> str:
-        return f"run/{run.service}/{run.kind}/{run.target}"
+    async def _lease(self, run: Run) -> leases.Lease | None:
+        name = f"run/{run.service}/{run.kind}/{run.target}"
+        try:
+            return await leases.acquire(
+                self._database, name, holder=str(uuid.uuid4()), ttl_seconds=LEASE_SECONDS
+            )
+        except TransientError as error:
+            get_logger().warning("run_lease_unknown", run_id=run.run_id, error=error)
+            return None
 
     async def _execute(self, run: Run, lease: leases.Lease) -> None:
         log = get_logger().bind(run_id=run.run_id, kind=run.kind, target=run.target)
@@ -139,45 +141,57 @@ class RunWorker:
                 counts = await self._jobs[context.run.kind](context)
                 beating.cancel()
         except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+            error = _decisive(errors)
+            raise error from error.__cause__
         return counts
 
     async def _beat(self, context: RunContext, lease: leases.Lease) -> None:
         deadline = self._clock.monotonic() + LEASE_SECONDS
         while True:
             await asyncio.sleep(BEAT_SECONDS)
+            sent_at = self._clock.monotonic()
             try:
-                await leases.renew(self._database, lease, ttl_seconds=LEASE_SECONDS)
-                async with self._database.connection() as connection:
-                    context.is_cancelled = await ledger.beat(connection, context.run)
-                deadline = self._clock.monotonic() + LEASE_SECONDS
+                # A call that hangs must not keep the job at work beyond the lease's end.
+                async with asyncio.timeout(deadline - sent_at):
+                    await leases.renew(self._database, lease, ttl_seconds=LEASE_SECONDS)
+                    async with self._database.connection() as connection:
+                        context.is_cancelled = await ledger.beat(connection, context.run)
+                deadline = sent_at + LEASE_SECONDS
             except LeaseLostError:
                 raise
-            except TransientError as error:
+            except (TransientError, TimeoutError) as error:
                 if self._clock.monotonic() >= deadline:
                     raise LeaseLostError(lease=lease.name) from error
 
     async def _interrupted(self, context: RunContext, error: TransientError) -> None:
         run = context.run
-        if run.attempts >= self._max_attempts:
+        async with self._database.connection() as connection:
+            failures = 1 + await ledger.failures(connection, run)
+        if failures >= self._max_attempts:
             get_logger().error("run_failed", run_id=run.run_id, outcome="failure", error=error)
             await self._finish(context, RunStatus.FAILED, error.message)
             return
-        delay = backoff_seconds(run.attempts, retry_after=error.retry_after)
+        delay = backoff_seconds(failures, retry_after=error.retry_after)
         get_logger().warning(
-            "run_interrupted", run_id=run.run_id, attempt=run.attempts, delay=delay, error=error
+            "run_interrupted", run_id=run.run_id, failures=failures, delay=delay, error=error
         )
-        await asyncio.sleep(delay)
-        await self._give_back(run, error.message)
+        await self._give_back(run, error.message, delay=delay, is_failure=True)
 
-    async def _give_back(self, run: Run, message: str) -> None:
+    async def _give_back(
+        self, run: Run, message: str, *, delay: float = 0.0, is_failure: bool = False
+    ) -> None:
         async with self._database.transaction() as transaction:
-            await ledger.requeue(transaction, run, message)
+            await ledger.requeue(transaction, run, message, delay=delay, is_failure=is_failure)
 
     async def _finish(self, context: RunContext, status: RunStatus, message: str | None) -> None:
         run = context.run
         async with self._database.transaction() as transaction:
-            await ledger.finish(transaction, run, status, counts=context.counts, message=message)
+            is_ours = await ledger.finish(
+                transaction, run, status, counts=context.counts, message=message
+            )
+        if not is_ours:
+            get_logger().warning("run_lost", run_id=run.run_id, status=status.value)
+            return
         metrics.RUNS.labels(run.service, run.kind, status.value).inc()
         get_logger().info(
             "run_finished",
@@ -187,5 +201,31 @@ class RunWorker:
             status=status.value,
             outcome="summary",
             message=message,
+            duration_seconds=round(context.seconds, 3),
             **context.counts.model_dump(),
         )
+
+
+def _decisive(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that says what becomes of the run.
+
+    A lost lease before all else, since nothing may be written; then a request to stop; then a
+    bug, which an outage beside it must not hide; then what is permanent.
+    """
+    leaves = list(_leaves(errors))
+    for kind in (LeaseLostError, RunCancelledError):
+        for error in leaves:
+            if isinstance(error, kind):
+                return error
+    for error in leaves:
+        if not isinstance(error, PenstockError):
+            return error
+    return next((error for error in leaves if isinstance(error, PermanentError)), leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error

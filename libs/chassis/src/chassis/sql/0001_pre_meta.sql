@@ -38,8 +38,9 @@ create table meta.leases (
 );
 
 create table meta.commands (
-    command_id text primary key,
+    service text not null,
     topic text not null,
+    command_id text not null,
     target text not null,
     requester text not null,
     reason text,
@@ -47,9 +48,13 @@ create table meta.commands (
     body jsonb not null,
     outcome text not null,
     run_id uuid,
-    received_at timestamptz not null default clock_timestamp()
+    received_at timestamptz not null default clock_timestamp(),
+    -- Some topics have several owners, and people reuse ids across topics.
+    primary key (service, topic, command_id)
 );
-comment on column meta.commands.outcome is 'accepted, skipped (overlap), expired, unknown-target or applied.';
+create index commands_command_id on meta.commands (command_id);
+comment on column meta.commands.outcome is
+    'accepted, skipped (overlap) or expired; what was refused is a dead letter.';
 
 create table meta.runs (
     run_id uuid primary key,
@@ -67,23 +72,33 @@ create table meta.runs (
     message text,
     checkpoint jsonb,
     attempts integer not null default 0,
+    failures integer not null default 0,
     cancel_requested boolean not null default false,
     queued_at timestamptz not null default clock_timestamp(),
+    available_at timestamptz not null default clock_timestamp(),
     started_at timestamptz,
     heartbeat_at timestamptz,
     finished_at timestamptz,
     constraint runs_status_check check (status in (
         'queued', 'running', 'completed', 'completed-with-errors', 'failed', 'cancelled', 'abandoned'))
 );
+comment on column meta.runs.attempts is
+    'How often a worker took it; each attempt may write only under its own number.';
+comment on column meta.runs.failures is
+    'Crashes and outages since the last progress; a worker that was stopped on purpose does not count.';
+comment on column meta.runs.available_at is 'Not before: set by the back-off after an outage.';
 create index runs_queue on meta.runs (service, queued_at) where status = 'queued';
 create unique index runs_one_running on meta.runs (service, kind, target) where status = 'running';
+create unique index runs_command on meta.runs (service, kind, target, command_id);
 create index runs_history on meta.runs (service, kind, target, queued_at desc);
+create index runs_finished on meta.runs (finished_at desc) where finished_at is not null;
+create index runs_task on meta.runs (((kind || ':' || target)::varchar(100)), finished_at desc);
 
 create view meta.ingestion_runs as
 select run_id,
        service as source_system,
        target as entity_type,
-       started_at,
+       coalesce(started_at, queued_at) as started_at,
        finished_at as completed_at,
        case when status = 'queued' then 'running'
             when status in ('completed', 'completed-with-errors') then 'completed'
@@ -103,9 +118,9 @@ select run_id as id,
            as status,
        coalesce((counts ->> 'new')::bigint, 0) + coalesce((counts ->> 'changed')::bigint, 0) as rows_updated,
        case when status not in ('completed', 'completed-with-errors') then message end as error_message,
-       started_at,
+       coalesce(started_at, queued_at) as started_at,
        finished_at as completed_at,
-       extract(epoch from finished_at - started_at) as duration_seconds,
+       extract(epoch from finished_at - coalesce(started_at, queued_at)) as duration_seconds,
        parameters as metadata
 from meta.runs
 where finished_at is not null;
