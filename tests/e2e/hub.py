@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +167,41 @@ class Hub:
 
     # --- looking
     async def snapshot(self) -> Snapshot:
-        fetch = self._db.fetch
+        changes, refusals = await self._traffic()
+        heads = await self._db.fetch("select * from bronze.heads")
+        silver = await self._db.fetch(
+            f"select {SILVER_COLUMNS} from silver.transcripts order by entity_id"
+        )
+        quality = await self._db.fetch(
+            "select entity_id, data_quality_score, quality_flags from silver.transcripts"
+        )
+        return Snapshot(
+            changes=changes,
+            heads={row["external_id"]: dict(row) for row in heads},
+            versions=await self._db.fetchval("select count(*) from bronze.raw_entities"),
+            silver=[dict(row) for row in silver],
+            turns=await self._counts("entity_id", "silver.transcript_turns"),
+            turns_digest=await self._db.fetchval("select silver.digest('silver.transcript_turns')"),
+            retired=sorted(
+                await self._counts("entity_id", "silver.heads where status = 'retired'")
+            ),
+            quality={
+                row["entity_id"]: (str(row["data_quality_score"]), set(row["quality_flags"]))
+                for row in quality
+            },
+            blobs=await self._blobs(),
+            dead_letters=refusals,
+            record_errors=set(await self._counts("external_id", "meta.record_errors")),
+            runs=await self._counts("status", "meta.runs"),
+        )
+
+    async def _counts(self, column: str, table: str) -> dict[str, int]:
+        """Return how many rows there are of each value."""
+        rows = await self._db.fetch(f"select {column}, count(*) as rows from {table} group by 1")
+        return {row[column]: row["rows"] for row in rows}
+
+    async def _traffic(self) -> tuple[dict[tuple[str, str], int], set[Refusal]]:
+        """Return the events of `file.changed`, each counted once, and the dead letters."""
         changes: dict[str, tuple[str, str]] = {}
         refusals: set[Refusal] = set()
         for record in await self._read_topics("file.changed", "file.changed.ingestor.dead"):
@@ -175,52 +210,7 @@ class Hub:
                 changes[event["id"]] = (event["data"]["path"], event["data"]["change"])
             else:
                 refusals.add(_refusal(record, event["data"]["path"]))
-        counted: dict[tuple[str, str], int] = {}
-        for change in changes.values():
-            counted[change] = counted.get(change, 0) + 1
-        return Snapshot(
-            changes=counted,
-            heads={
-                row["external_id"]: dict(row) for row in await fetch("select * from bronze.heads")
-            },
-            versions=await self._db.fetchval("select count(*) from bronze.raw_entities"),
-            silver=[
-                dict(row)
-                for row in await fetch(
-                    f"select {SILVER_COLUMNS} from silver.transcripts order by entity_id"
-                )
-            ],
-            turns={
-                row["entity_id"]: row["turns"]
-                for row in await fetch(
-                    "select entity_id, count(*) as turns from silver.transcript_turns "
-                    "group by entity_id"
-                )
-            },
-            turns_digest=await self._db.fetchval("select silver.digest('silver.transcript_turns')"),
-            retired=[
-                row["entity_id"]
-                for row in await fetch(
-                    "select entity_id from silver.heads where status = 'retired' order by 1"
-                )
-            ],
-            quality={
-                row["entity_id"]: (str(row["data_quality_score"]), set(row["quality_flags"]))
-                for row in await fetch(
-                    "select entity_id, data_quality_score, quality_flags from silver.transcripts"
-                )
-            },
-            blobs=await self._blobs(),
-            dead_letters=refusals,
-            record_errors={
-                row["external_id"]
-                for row in await fetch("select external_id from meta.record_errors")
-            },
-            runs={
-                row["status"]: row["runs"]
-                for row in await fetch("select status, count(*) as runs from meta.runs group by 1")
-            },
-        )
+        return dict(Counter(changes.values())), refusals
 
     async def last_command(self) -> dict[str, Any]:
         """Return the latest command that a person gave, with the run that it led to."""
