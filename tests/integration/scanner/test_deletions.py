@@ -206,6 +206,62 @@ async def test_a_sentinel_that_goes_away_during_the_scan_stops_deletions(harness
     assert (await harness.scan()).events == []
 
 
+@pytest.mark.covers("C-06")
+async def test_a_volume_that_goes_away_while_files_are_asked_for_stops_deletions(
+    harness: Harness,
+) -> None:
+    harness.scan_config = ScanConfig(paths=("Data",), expected_folders=("Mounted",))
+    (harness.tree.root / "Mounted").mkdir()
+    await lay(harness, calls(5))
+    harness.tree.delete("Data/2020/001.xml")
+    await harness.scan()
+    harness.clock.advance(60)
+
+    def unmount(operation: str, path: str) -> None:
+        if (operation, path) == ("stat", "Data/2020/001.xml"):
+            (harness.tree.root / "Mounted").rmdir()
+
+    harness.fault = unmount
+    assert (await harness.scan()).events == []
+    assert set((await harness.states()).values()) == {"announced"}
+
+
+async def test_a_folder_refused_at_the_second_look_is_not_judged(harness: Harness) -> None:
+    await lay(harness, calls(5))
+    harness.tree.delete("Data/2020/001.xml")
+    for number in range(3):
+        harness.tree.write(f"Data/2020/new{number}.xml")
+        looks = 0
+
+        def deny(operation: str, path: str) -> None:
+            nonlocal looks
+            if (operation, path) == ("list", "Data/2020"):
+                looks += 1
+                if looks > 1:
+                    raise ShareAccessDeniedError(path=path)
+
+        harness.fault = deny
+        result = await harness.scan()
+        assert [change for change, _ in result.changes if change == "deleted"] == []
+        harness.clock.advance(60)
+
+
+async def test_a_folder_that_vanishes_with_a_file_still_settling_is_deleted(
+    harness: Harness,
+) -> None:
+    path = "Data/2021/a.xml"
+    await lay(harness, [*calls(3), path])
+    harness.after_listing = lambda folder: harness.tree.write(
+        path, "y" * (len(harness.shares[-1].calls) + len(folder))
+    )
+    await harness.scan()
+    harness.after_listing = None
+    harness.clock.advance(60)
+    harness.tree.delete(path)
+    (harness.tree.root / "Data/2021").rmdir()
+    assert (await harness.scans(2)).changes == [("deleted", path)]
+
+
 @pytest.mark.covers("C-05", "C-06", "S1-13")
 async def test_a_folder_that_may_not_be_listed_keeps_its_files(harness: Harness) -> None:
     await lay(harness, [*calls(3), *calls(3, "Data/2021")])
