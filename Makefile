@@ -7,9 +7,9 @@ PYTEST := $(RUN) pytest
 export UV_PROJECT_ENVIRONMENT ?= .venv
 
 ##@ Use
-demo: install ## Run the whole hub on real parts and sample data (ARGS=--exit ends it by itself)
+demo: install-for-use ## Run the whole hub on real parts and sample data (ARGS=--exit ends it by itself)
 	$(RUN) penstock demo $(ARGS)
-up: install ## Start the local stack: Kafka, PostgreSQL, S3, Samba
+up: install-for-use ## Start the local stack: Kafka, PostgreSQL, S3, Samba
 	$(RUN) penstock up $(ARGS)
 down: ## Stop the local stack
 	$(RUN) penstock down
@@ -38,6 +38,8 @@ bench: install ## Ratios against a named baseline in the same run
 ##@ Build
 install: install-python ## Everything a new machine needs
 	scripts/install-system.sh
+install-for-use: install-python
+	scripts/install-system.sh --without-samba
 install-python: $(UV) ## The Python environment only
 	$(UV) sync --quiet
 format: install-python ## Format and fix what can be fixed
@@ -55,4 +57,4 @@ help: ## This list
 .tools/bin/uv:
 	scripts/install-uv.sh
 
-.PHONY: demo up down check test unit integration e2e chaos bench install install-python format docs clean help
+.PHONY: demo up down check test unit integration e2e chaos bench install install-for-use install-python format docs clean help

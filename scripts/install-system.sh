@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what the local stack needs besides Python: Java 17 or newer, Maven, Samba.
 # As root through apt-get; otherwise it names the packages. Silent when nothing is missing.
+# With --without-samba, a missing Samba is said and accepted: a plain folder takes the share's place.
 set -euo pipefail
 
 OLDEST_JAVA=17
@@ -29,6 +30,7 @@ java_package() {
 missing_packages() {
     java_is_new_enough || java_package
     command -v mvn > /dev/null || echo maven
+    [ "$can_do_without_samba" = no ] || return 0
     { command -v smbd && command -v pdbedit; } > /dev/null || echo samba
     command -v smbclient > /dev/null || echo smbclient
 }
@@ -55,6 +57,12 @@ install() {
         systemctl disable --quiet smbd nmbd 2> /dev/null || true
     fi
 }
+
+can_do_without_samba=no
+# Only who cannot install it goes without.
+if [ "${1:-}" = --without-samba ] && { [ "$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null; }; then
+    can_do_without_samba=yes
+fi
 
 mapfile -t missing < <(missing_packages)
 [ "${#missing[@]}" -gt 0 ] || exit 0

@@ -1,4 +1,8 @@
-"""Loads the support fixtures, marks tests by their folder, cleans the environment."""
+"""Loads the support fixtures, marks tests by their folder, cleans the environment.
+
+A clone without the collection of real inputs (`shared/data` beside the project) still has a test
+run: the modules that read it are left out, and the run says so at its end.
+"""
 
 from pathlib import Path
 
@@ -6,6 +10,7 @@ import pytest
 import structlog
 
 from tests.support import environment
+from tests.support.paths import SHARED_DATA
 
 __all__ = ["environment"]
 
@@ -21,6 +26,31 @@ structlog.configure(
 )
 
 _LAYERS = frozenset({"unit", "contract", "integration", "e2e", "chaos"})
+
+
+_READS_SHARED_DATA = ("shared_data(", "tests.e2e.story")
+_left_out: list[str] = []
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out what cannot run without the real inputs."""
+    if SHARED_DATA.exists() or not collection_path.match("test_*.py"):
+        return None
+    text = collection_path.read_text("utf-8")
+    if not any(name in text for name in _READS_SHARED_DATA):
+        return None
+    _left_out.append(collection_path.name)
+    return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out."""
+    if _left_out:
+        terminalreporter.write_line(
+            f"{len(_left_out)} test modules read shared/data, which is not beside the project, "
+            f"and were left out: {', '.join(sorted(_left_out))}",
+            yellow=True,
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

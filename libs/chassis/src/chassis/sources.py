@@ -10,11 +10,12 @@ Each service validates its own section of an entry:
         ingest: {...}                             # the ingestor's section
 """
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chassis.errors import PermanentError
 from contracts.errors import ErrorCategory
@@ -46,7 +47,7 @@ class ShareConfig(BaseModel):
 
     timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
     verify_signatures: bool = False
-    """Needs smbprotocol: pysmb signs what it sends and never checks what it gets."""
+    """Demand a signed session; without one, replies can be tampered with on their way."""
 
     require_encryption: bool = False
 
@@ -69,6 +70,30 @@ class SourcesConfig(BaseModel):
 
     version: Literal[1]
     sources: tuple[SourceConfig, ...]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = Counter(source.name for source in self.sources)
+        if twice := sorted(name for name, count in names.items() if count > 1):
+            raise ValueError(f"these names stand twice: {', '.join(twice)}")
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML silently keeps the last."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    for key, count in Counter(keys).items():
+        if count > 1 and key != "<<":
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} stands twice", node.start_mark
+            )
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def load_sources(directory: Path) -> SourcesConfig:
@@ -102,8 +127,8 @@ def parse_yaml(model: type[Model], text: str, *, name: str) -> Model:
         ConfigError: the text is not YAML, or breaks the model.
     """
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        document = yaml.load(text, _Loader)  # noqa: S506 - a safe loader, see below
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(
             f"`{name}` is not valid YAML: {error}", category=ErrorCategory.CONFIG_PARSE
         ) from error
