@@ -201,15 +201,16 @@ async def test_the_service_checks_itself_from_its_environment(tmp_path: Path) ->
     (tmp_path / "institutions.yaml").write_text(EXAMPLE.read_text("utf-8"))
     settings = load_scanner_settings(
         {
-            "KAFKA_BOOTSTRAP_SERVERS": "unused:1",
-            "DATABASE_URL": "postgresql://unused",
+            "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
             "PENSTOCK_CONFIG_DIRECTORY": str(tmp_path),
         }
     )
-    lines: list[str] = []
-    assert await app.check(settings, lines.append) == 0
-    assert lines[1] == "ok      local: configuration: 7 monitored institutions\n"
+    found = {item.check: item for item in await app.check(settings)}
+    assert found["local: configuration"].is_ok
+    assert found["local: configuration"].message == "7 monitored institutions"
+    assert not found["kafka"].is_ok
     (tmp_path / "sources.yaml").write_text("version: 2")
-    lines.clear()
-    assert await app.check(settings, lines.append) == 1
-    assert lines[-1].startswith("FAILED  config_validation: `sources.yaml`")
+    (first, *_) = await app.check(settings)
+    assert (first.is_ok, first.category) == (False, "config_validation")
+    assert first.message.startswith("`sources.yaml`")

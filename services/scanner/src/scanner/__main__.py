@@ -1,9 +1,9 @@
-"""The service's entry: settings, then the app; `--check` looks at everything and runs nothing."""
+"""Starts the scanner: `scanner`, or `python -m scanner`; `--check` looks and runs nothing."""
 
-import argparse
 import asyncio
 import sys
 
+from chassis.doctor import print_findings, settings_main, wants_check
 from chassis.errors import SettingsError
 from chassis.process import exit_on_bad_settings, serve
 from scanner import app
@@ -11,20 +11,14 @@ from scanner.settings.environment import load_scanner_settings
 
 
 def main() -> int:
-    """Run the scanner; return the exit code."""
-    parser = argparse.ArgumentParser(prog="scanner", description=__doc__)
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="check environment, configuration and shares, print one line each, and exit",
-    )
-    arguments = parser.parse_args()
+    """Run the service, or check what it needs; return the exit code."""
+    is_check = wants_check(app.SERVICE, __doc__)
     try:
         settings = load_scanner_settings()
     except SettingsError as error:
-        return exit_on_bad_settings(error)
-    if arguments.check:
-        return asyncio.run(app.check(settings, sys.stdout.write))
+        return settings_main(app.SERVICE, error) if is_check else exit_on_bad_settings(error)
+    if is_check:
+        return print_findings(asyncio.run(app.check(settings)))
     return serve(app.SERVICE, settings, lambda: app.run(settings))
 
 

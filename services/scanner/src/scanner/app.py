@@ -7,6 +7,7 @@ from pathlib import Path
 from chassis.clock import Clock, SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
+from chassis.doctor import Finding, examine, standard_checks
 from chassis.errors import PenstockError
 from chassis.logs import get_logger, redact, register_secrets
 from chassis.process import Host, host
@@ -120,22 +121,25 @@ async def run(settings: ScannerSettings) -> None:
         await process.run()
 
 
-async def check(settings: ScannerSettings, write: Callable[[str], object]) -> int:
-    """Check configuration and shares, one line each; return the exit code."""
+async def check(settings: ScannerSettings) -> list[Finding]:
+    """Look at configuration, shares and dependencies (S1-36)."""
     clock = SystemClock()
     open_one = share_opener(settings, clock)
-    write("ok      environment\n")
+    standard = await examine(SERVICE, standard_checks(settings, clock=clock))
     try:
         catalog = build_catalog(settings, open_one, clock)
     except PenstockError as error:
-        write(f"FAILED  {error.category.value}: {error.message}\n")
-        return 1
-    failed = 0
-    async for finding in check_sources(catalog, lambda source: open_one(source.share)):
-        failed += not finding.is_good
-        verdict = "ok      " if finding.is_good else "FAILED  "
-        write(redact(f"{verdict}{finding.check}: {finding.text}\n"))
-    return 1 if failed else 0
+        return [_finding("configuration", error.message, category=error.category.value), *standard]
+    own = [
+        _finding(item.check, item.text, is_ok=item.is_good)
+        async for item in check_sources(catalog, lambda source: open_one(source.share))
+    ]
+    return [*own, *standard]
+
+
+def _finding(name: str, text: str, *, is_ok: bool = False, category: str = "") -> Finding:
+    hint = "" if is_ok else "see docs/runbooks/transcript-sync.md"
+    return Finding(SERVICE, name, is_ok, redact(text), hint, category)
 
 
 def _wire(process: Host, settings: ScannerSettings) -> None:
