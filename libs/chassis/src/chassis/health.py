@@ -22,6 +22,7 @@ from chassis import metrics
 from chassis.clock import Clock
 from chassis.errors import PenstockError, SettingsError
 from chassis.logs import get_logger
+from chassis.redaction import redact
 
 LOOP_LIMIT_SECONDS = 30.0
 CHECK_DEADLINE_SECONDS = 3.0
@@ -38,6 +39,10 @@ class Health:
     readiness: dict[str, Check] = field(default_factory=dict)
     startup: dict[str, Check] = field(default_factory=dict)
     beat_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Count the loop's silence from now on, not from the start of the machine."""
+        self.beat_at = self.clock.monotonic()
 
     async def watch_loop(self) -> None:
         """Measure how late the event loop runs its timers; a blocked loop fails liveness."""
@@ -61,7 +66,8 @@ class Health:
                 await check()
         except (PenstockError, TimeoutError, OSError) as error:
             metrics.DEPENDENCY_UP.labels(name).set(0)
-            return name, str(error) or type(error).__name__
+            # Anybody who reaches the port may read it.
+            return name, redact(str(error)) or type(error).__name__
         metrics.DEPENDENCY_UP.labels(name).set(1)
         return name, None
 
@@ -107,10 +113,12 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), reuse_port=False)
     except OSError as error:
-        raise SettingsError(
-            f"`PENSTOCK_HTTP_PORT`={port} cannot be used: {error.strerror}; "
-            "choose another, or 0 for a free one"
-        ) from error
+        reason = str(error.strerror).partition(" (while")[0]  # the rest repeats the address
+        problem = (
+            f"`PENSTOCK_HTTP_HOST`={host} and `PENSTOCK_HTTP_PORT`={port} cannot be used: "
+            f"{reason}; choose another port, or 0 for a free one"
+        )
+        raise SettingsError(problem, problems=[problem]) from error
 
 
 @contextlib.asynccontextmanager
@@ -123,7 +131,11 @@ async def serving(health: Health, *, host: str, port: int) -> AsyncGenerator[int
     listener = _listen(host, port)
     bound: int = listener.getsockname()[1]
     config = uvicorn.Config(
-        build_health_app(health), log_config=None, access_log=False, lifespan="off"
+        build_health_app(health),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
     )
     server = _Server(config)
     async with asyncio.TaskGroup() as group:

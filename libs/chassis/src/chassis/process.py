@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import uvloop
+from pydantic import BaseModel
 
 from chassis import metrics, migrations
 from chassis.bus.broker import Bus
@@ -25,12 +26,13 @@ from chassis.health import Health, serving
 from chassis.logs import configure_logging, get_logger, register_secrets
 from chassis.retry import retrying
 from chassis.runs.worker import Job, RunWorker
-from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings
+from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings, secret_values
 
 START_PATIENCE_SECONDS = 120.0
 """How long a dependency may be away at start before the process gives up and is restarted."""
 
 _POOL_MEASURE_SECONDS = 5.0
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class HostSettings(Protocol):
@@ -108,9 +110,9 @@ class Host:
             get_logger().info("service_stopping", grace_seconds=grace)
             for task in tasks:
                 task.cancel()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(grace):
-                    await asyncio.gather(*tasks, return_exceptions=True)
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            if late:
+                _leave_at_once([task.get_name() for task in late])
 
     async def _measure_pool(self) -> None:
         while True:
@@ -152,10 +154,20 @@ def calm_garbage_collection() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+def _leave_at_once(parts: list[str]) -> NoReturn:
+    """End the process without those that do not stop; the orchestrator would kill it anyway.
+
+    What they had not committed is rolled back by the server, as after any crash.
+    """
+    get_logger().critical("service_stop_overdue", parts=sorted(parts))
+    sys.stdout.flush()
+    os._exit(1)
+
+
 def _stop_on_signals() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     return stop
 
@@ -167,18 +179,25 @@ async def host(service: str, settings: HostSettings) -> AsyncGenerator[Host]:
     Raises:
         UnavailableError: PostgreSQL did not answer in time, or lacks migrations.
     """
-    database: Database | None = None
-    async for attempt in retrying(total_seconds=START_PATIENCE_SECONDS):
-        with attempt:
-            database = database or await Database.open(settings.database, service)
-            await _wait_for_migrations(database)
-    if database is None:  # pragma: no cover - `retrying` ends with a result or an error
-        raise UnavailableError("PostgreSQL does not answer")
+    database = await _open_database(service, settings.database)
     try:
         metrics.BUILD_INFO.labels(service, "0").set(1)
         yield Host(service, settings, database)
     finally:
         await database.close()
+
+
+async def _open_database(service: str, settings: DatabaseSettings) -> Database:
+    async for attempt in retrying(total_seconds=START_PATIENCE_SECONDS):
+        with attempt:
+            database = await Database.open(settings, service)
+            try:
+                await _wait_for_migrations(database)
+            except BaseException:
+                await database.close()
+                raise
+            return database
+    raise UnavailableError("PostgreSQL does not answer")  # pragma: no cover - `retrying` raises
 
 
 async def _wait_for_migrations(database: Database) -> None:
@@ -193,19 +212,40 @@ async def _wait_for_migrations(database: Database) -> None:
 def serve(service: str, settings: HostSettings, run: Callable[[], Awaitable[None]]) -> int:
     """Configure the process and run a service to its end; return the exit code."""
     process = settings.process
-    configure_logging(
-        service, level=process.log_level, form=process.log_format, directory=process.log_directory
-    )
-    register_secrets(_secrets_of(settings))
+    try:
+        configure_logging(
+            service,
+            level=process.log_level,
+            form=process.log_format,
+            directory=process.log_directory,
+        )
+    except OSError as error:
+        return _explain([f"`PENSTOCK_LOG_DIRECTORY` cannot be written: {error.strerror}"])
+    if isinstance(settings, BaseModel):
+        register_secrets(secret_values(settings))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_await(run))
+            runner.run(_until_stopped(run))
     except Exception as error:  # noqa: BLE001 - the supervisor logs whatever ends the process
         cause = _first_cause(error)
         expected = isinstance(cause, PenstockError)
         get_logger().critical("service_failed", error=cause, exc_info=None if expected else cause)
         return 1
     return 0
+
+
+async def _until_stopped(run: Callable[[], Awaitable[None]]) -> None:
+    """Run; a signal before the host is up ends it as well.
+
+    As the first process of a container it has no default handling of signals.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as group:
+        main = group.create_task(_await(run))
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, main.cancel)
+    if main.cancelled():
+        get_logger().info("service_stopped_before_start")
 
 
 def _first_cause(error: Exception) -> Exception:
@@ -219,15 +259,12 @@ async def _await(run: Callable[[], Awaitable[None]]) -> None:
     await run()
 
 
-def _secrets_of(settings: HostSettings) -> list[str]:
-    found = [settings.database.url.get_secret_value()]
-    if settings.kafka.sasl_password:
-        found.append(settings.kafka.sasl_password.get_secret_value())
-    return found
-
-
 def exit_on_bad_settings(error: PenstockError) -> int:
     """Print why a process cannot start, one problem a line; return the exit code."""
-    for problem in error.facts.get("problems", [error.message]):
+    return _explain(error.facts.get("problems", [error.message]))
+
+
+def _explain(problems: list[str]) -> int:
+    for problem in problems:
         sys.stderr.write(f"{problem}\n")
     return 1
