@@ -18,7 +18,7 @@ import orjson
 import typer
 import yaml
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from chassis.doctor import Finding
 
@@ -69,23 +69,20 @@ def doctor(
 
 
 def _check_syntax() -> Iterator[Finding]:
-    for package in _PACKAGES:
-        spec = importlib.util.find_spec(package)
-        folders = list(spec.submodule_search_locations or ()) if spec else []
-        if not folders:
-            yield Finding(
-                "penstock", "syntax", False, f"`{package}` is not installed", "run `make install`"
-            )
-        elif not all(compileall.compile_dir(folder, quiet=2, maxlevels=20) for folder in folders):
-            yield Finding(
-                "penstock",
-                "syntax",
-                False,
-                f"`{package}` does not compile",
-                "restore the changed files",
-            )
-        else:
-            yield Finding("penstock", "syntax", True, f"`{package}` compiles")
+    broken = [package for package in _PACKAGES if not _compiles(package)]
+    if broken:
+        text = f"not installed, or does not compile: {', '.join(broken)}"
+        yield Finding("penstock", "syntax", False, text, "restore the files and run `make install`")
+    else:
+        yield Finding("penstock", "syntax", True, f"{len(_PACKAGES)} packages compile")
+
+
+def _compiles(package: str) -> bool:
+    spec = importlib.util.find_spec(package)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    return bool(folders) and all(
+        compileall.compile_dir(folder, quiet=2, maxlevels=20) for folder in folders
+    )
 
 
 def _check_yaml(config: Path) -> Iterator[Finding]:
@@ -134,11 +131,13 @@ def _check_service(service: str) -> list[Finding]:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    table = Table("", "service", "check", "found", "what to do")
+    """Write a line per finding, and what to do below each that is not well."""
+    console = Console(highlight=False, soft_wrap=True)
     for item in findings:
-        mark = "[green]ok[/green]" if item.is_ok else "[red]not ok[/red]"
-        table.add_row(mark, item.service, item.check, item.message, item.next_step)
-    console = Console()
-    console.print(table)
+        mark = "[green]✓[/green]" if item.is_ok else "[red]✗[/red]"
+        name = escape(f"{item.service}: {item.check}")
+        console.print(f"{mark} {name:<42} {escape(item.message)}")
+        if not item.is_ok and item.next_step:
+            console.print(f"    → {escape(item.next_step)}", style="yellow")
     bad = sum(not item.is_ok for item in findings)
     console.print(f"{len(findings) - bad} checks passed, {bad} failed" if bad else "All is well.")

@@ -110,10 +110,11 @@ def checks(settings: IngestorSettings) -> dict[str, Check]:
     async def object_store() -> str:
         blobs = open_blobs(settings.blobs)
         try:
-            await probe(blobs)()
+            # Writing proves more than reading: the bucket exists and the keys may fill it.
+            await blobs.put(PROBE_KEY, b"")
         finally:
             await blobs.close()
-        return f"bucket `{settings.blobs.bucket}` answers"
+        return f"bucket `{settings.blobs.bucket}` takes objects"
 
     return {
         "sources": Check(configuration, "correct `config/sources.yaml`"),

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from chassis.errors import PenstockError
+from chassis.errors import PenstockError, PermanentError
 from chassis.shares.port import Share
 from scanner.handlers.anchor import Anchor
 from scanner.handlers.catalog import FileSource, SourceCatalog
@@ -53,7 +53,12 @@ async def _check_share(source: FileSource, share: Share) -> AsyncGenerator[Findi
         + f", encrypted: {_yes(description.is_encrypted)}",
     )
     for path in source.scan.paths:
-        entries = await share.list_directory(path)
+        try:
+            entries = await share.list_directory(path)
+        except PermanentError as error:
+            text = f"{error.message} ({error.category.value})"
+            yield Finding(f"{source.name}: folder {path or '/'}", is_good=False, text=text)
+            continue
         yield Finding(
             f"{source.name}: folder {path or '/'}",
             is_good=bool(entries),
