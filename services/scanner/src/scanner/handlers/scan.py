@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from chassis.clock import Clock
-from chassis.errors import PenstockError, TransientError
+from chassis.errors import LeaseLostError, PenstockError, TransientError
 from chassis.logs import get_logger
-from chassis.runs import RunContext
+from chassis.runs import RunCancelledError, RunContext
 from chassis.shares.paths import validate_nas_path
 from chassis.shares.port import Share
 from contracts.errors import ErrorCategory
@@ -95,6 +95,8 @@ class ScanSource:
             async with self._opened(source) as share:
                 scan = Scan(context, source, share, self._ports, is_guarded=self._is_guarded)
                 return await scan.run()
+        except (RunCancelledError, LeaseLostError):
+            raise
         except PenstockError as error:
             metrics.count_error(error.category)
             raise
@@ -171,6 +173,10 @@ class Scan:
         if not self._context.run.dry_run:
             await self._look_again(scopes)
             await self._judge()
+        self._tally.failed = (
+            self._coverage.failed + len(self._coverage.excluded) + self._walker.refused
+        )
+        if not self._context.run.dry_run:
             await self._finish(record)
         self._measure(record, self._ports.clock.monotonic() - started)
         if self._walker.abort is not None:
@@ -303,9 +309,8 @@ class Scan:
             await self._compare(steps, None, counts_files=False)
 
     async def _judge(self) -> None:
-        await self._check_anchor()
-        self._tally.failed = self._coverage.failed + len(self._coverage.excluded)
-        self._tally.failed += self._walker.refused
+        if self._walker.abort is None:
+            await self._check_anchor()
         ports = self._ports
         if self._rules.is_guarded and not self._coverage.is_complete:
             self._report_incomplete()
