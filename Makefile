@@ -38,7 +38,7 @@ bench: install ## Ratios against a named baseline in the same run
 ##@ Build
 install: install-python ## Everything a new machine needs
 	scripts/install-system.sh
-install-for-use: install-python
+install-for-use: install-python ## The same, but a plain folder may take the place of Samba
 	scripts/install-system.sh --without-samba
 install-python: $(UV) ## The Python environment only
 	$(UV) sync --quiet

@@ -225,11 +225,8 @@ class Hub:
         settings = KafkaSettings.model_validate(
             {"KAFKA_BOOTSTRAP_SERVERS": self.env["KAFKA_BOOTSTRAP_SERVERS"]}
         )
-        records: list[Record] = []
         async with reading(settings, topics) as reader:
-            while news := await reader.read():
-                records += news
-        return records
+            return await reader.read_to_end()
 
     async def _blobs(self) -> set[str]:
         names = {info.alias for info in BlobSettings.model_fields.values() if info.alias}

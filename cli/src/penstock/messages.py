@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Collection, Generator, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -101,6 +101,20 @@ class TopicReader:
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
         return [_as_record(message) for batch in batches.values() for message in batch]
+
+    async def read_to_end(self) -> list[Record]:
+        """Return everything up to where the topics end now; an empty poll is not the end."""
+        records: list[Record] = []
+        with _translated(", ".join(self._topics)):
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                ends = await self._consumer.end_offsets(self._consumer.assignment())
+                while not await self._is_at(ends):
+                    records += await self.read()
+        return records
+
+    async def _is_at(self, ends: Mapping[TopicPartition, int]) -> bool:
+        positions = [(await self._consumer.position(tp), end) for tp, end in ends.items()]
+        return all(position >= end for position, end in positions)
 
 
 @contextlib.asynccontextmanager
