@@ -206,7 +206,7 @@ def test_numbers_are_no_secrets_whatever_their_name(capsys: Out) -> None:
 def test_what_libraries_log_passes_through_the_same_redaction(capsys: Out) -> None:
     configure_logging("scanner")
     register_secrets([CANARY])
-    library = logging.getLogger("aiokafka.conn")
+    library = logging.getLogger("driver.conn")
 
     library.info("not interesting")
     library.warning("connect to %s failed", f"sasl://u:{CANARY}@broker")
@@ -216,7 +216,7 @@ def test_what_libraries_log_passes_through_the_same_redaction(capsys: Out) -> No
         library.exception("lost")
 
     first, second = lines(capsys)
-    assert (first["event"], first["library"]) == ("library_message", "aiokafka.conn")
+    assert (first["event"], first["library"]) == ("library_message", "driver.conn")
     assert (first["text"], first["level"]) == ("connect to sasl://***@broker failed", "warning")
     assert (second["text"], second["level"]) == ("lost", "error")
     assert "ConnectionError" in second["exception"]

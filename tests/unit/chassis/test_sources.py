@@ -99,7 +99,7 @@ def test_every_problem_of_the_structure_is_named_with_its_field(
         "\tx: 1",
         "a: 1\n---\nb: 2",
         "a: !!python/object/apply:os.system ['true']",
-        "[" * 20_000,
+        "[" * 2_000,
         "a: *nowhere",
         "a: &a [*a]\n? {b: 1}\n: 2",
         "a: 2026-13-45",
