@@ -28,6 +28,7 @@ from scanner import consumers
 from scanner.adapters.announcements import PostgresAnnouncements
 from scanner.adapters.deletions import PostgresDeletions
 from scanner.adapters.inventory import PostgresInventory
+from scanner.adapters.kept_shares import KeptShares
 from scanner.adapters.log_files import LocalLogFiles
 from scanner.adapters.scans import PostgresAuditTrail, PostgresScans
 from scanner.domain.institutions import InstitutionDirectory
@@ -117,8 +118,12 @@ def build_scan(
 async def run(settings: ScannerSettings) -> None:
     """Run the service until it is told to stop."""
     async with host(SERVICE, settings) as process:
-        _wire(process, settings)
-        await process.run()
+        shares = KeptShares(share_opener(settings, process.clock))
+        _wire(process, settings, shares.open)
+        try:
+            await process.run()
+        finally:
+            await shares.close()
 
 
 async def check(settings: ScannerSettings) -> list[Finding]:
@@ -142,13 +147,12 @@ def _finding(name: str, text: str, *, is_ok: bool = False, category: str = "") -
     return Finding(SERVICE, name, is_ok, redact(text), hint, category)
 
 
-def _wire(process: Host, settings: ScannerSettings) -> None:
+def _wire(process: Host, settings: ScannerSettings, open_one: OpenShare) -> None:
     clock, database = process.clock, process.database
     if settings.nas is not None:
         register_secrets([settings.nas.password.get_secret_value(), settings.nas.server_ip])
     if not settings.scan.deletion_guard:
         get_logger().warning("deletion_guard_off", outcome="warning")
-    open_one = share_opener(settings, clock)
     catalog = build_catalog(settings, open_one, clock)
     announcements = PostgresAnnouncements(database)
     consumers.subscribe(
