@@ -3,8 +3,11 @@ missed."""
 
 import argparse
 import importlib
+import logging
 import sys
 from pathlib import Path
+
+import structlog
 
 from tests.benchmarks.report import Result
 
@@ -15,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"one of: {', '.join(names)}")
     wanted = parser.parse_args().names or names
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     results: list[Result] = []
     for name in wanted:
         sys.stdout.write(f"--- {name}\n")
