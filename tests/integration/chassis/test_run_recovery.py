@@ -154,6 +154,34 @@ async def test_a_worker_that_lost_its_lease_stops_and_writes_nothing(database: D
     assert (row["status"], row["checkpoint"]) == ("running", None), "the new owner's business"
 
 
+async def test_a_job_ends_with_its_lease_when_the_database_hangs(
+    database_url: str, database: Database
+) -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def job(_: RunContext) -> RunCounts:
+        started.set()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.set()
+        return RunCounts()
+
+    await queue(database)
+    async with (
+        opened(database_url) as other,
+        other.connection() as connection,
+        worked(database, job),
+    ):
+        await started.wait()
+        block = connection.transaction()
+        await block.start()
+        await connection.execute("select 1 from meta.leases for update")
+        async with asyncio.timeout(3):
+            await ended.wait()
+        await block.rollback()
+
+
 async def test_a_worker_that_was_taken_over_cannot_write_under_the_new_attempt(
     database: Database,
 ) -> None:

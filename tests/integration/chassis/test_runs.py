@@ -424,17 +424,25 @@ async def test_errors_of_a_jobs_own_task_group_are_judged_by_what_is_inside(
     assert ended == {"outage": "completed", "permanent": "failed", "bug": "failed"}
 
 
-async def test_a_bug_is_not_hidden_by_an_outage_beside_it(database: Database) -> None:
-    async def fail(error: Exception) -> None:
-        raise error
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(KeyError("x"), "KeyError: 'x'"), (PermanentError("never"), "never")],
+    ids=["bug", "permanent"],
+)
+async def test_what_cannot_succeed_is_not_hidden_by_an_outage_beside_it(
+    database: Database, error: Exception, message: str
+) -> None:
+    async def fail(with_: Exception) -> None:
+        raise with_
 
     async def job(_: RunContext) -> RunCounts:
         async with asyncio.TaskGroup() as group:
             group.create_task(fail(UnavailableError("away")))
-            group.create_task(fail(KeyError("x")))
+            group.create_task(fail(error))
         return RunCounts()
 
     run_id = await queue(database)
     await until_idle(working(database, job))
 
-    assert (await run_row(database, run_id))["message"] == "KeyError: 'x'"
+    row = await run_row(database, run_id)
+    assert (row["status"], row["message"]) == ("failed", message)

@@ -130,17 +130,17 @@ class Database:
         Raises:
             UnavailableError: the server does not answer, or every connection stays in use.
         """
-        async with contextlib.AsyncExitStack() as lent:
-            connection = await self._lend(lent)
-            try:
-                with translated_errors(_NETWORK):
+        with translated_errors(_NETWORK):
+            async with contextlib.AsyncExitStack() as lent:
+                connection = await self._lend(lent)
+                try:
                     yield connection
-            except asyncpg.InterfaceError as error:
-                if not _is_lost(connection):
-                    raise  # the driver was used wrongly: a bug
-                raise UnavailableError(
-                    f"PostgreSQL does not answer: {error}", dependency="postgresql"
-                ) from error
+                except asyncpg.InterfaceError as error:
+                    if not _is_lost(connection):
+                        raise  # the driver was used wrongly: a bug
+                    raise UnavailableError(
+                        f"PostgreSQL does not answer: {error}", dependency="postgresql"
+                    ) from error
 
     async def _lend(self, lent: contextlib.AsyncExitStack) -> Connection:
         try:
