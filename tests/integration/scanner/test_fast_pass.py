@@ -1,10 +1,11 @@
 """The fast pass finds what moves a folder's time; with the full pass nothing is ever lost."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scanner.settings.scan import ScanConfig
@@ -64,6 +65,19 @@ async def test_a_deletion_is_confirmed_by_fast_passes_too(harness: Harness) -> N
     await harness.scan("fast")
     harness.clock.advance(60)
     assert (await harness.scan("fast")).share.listed == FOLDERS
+
+
+async def test_a_vanished_folder_is_confirmed_by_fast_passes_too(harness: Harness) -> None:
+    await lay(harness)
+    harness.tree.write("Data/2022/Q1/0.xml")
+    await harness.scan("fast")
+    harness.clock.advance(60)
+    # Its parent is a leaf from now on, and its time will not move again.
+    shutil.rmtree(harness.tree.root / "Data/2022/Q1")
+    harness.tree.age("Data/2022/Q1/0.xml")
+    assert (await harness.scan("fast")).events == []
+    harness.clock.advance(60)
+    assert (await harness.scan("fast")).changes == [("deleted", "Data/2022/Q1/0.xml")]
 
 
 async def test_a_file_overwritten_in_place_waits_for_the_full_pass(harness: Harness) -> None:
@@ -157,6 +171,12 @@ steps = st.lists(st.lists(operations, max_size=4), min_size=1, max_size=4)
     max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@example(
+    rounds=[
+        [("write", "Data/2020/Q1/0.xml", "Data/c.xml")],
+        [("remove-folder", "Data/2020/Q1/0.xml", "Data/c.xml")],
+    ]
 )
 @given(rounds=steps)
 def test_fast_passes_and_full_passes_end_in_the_same_inventory(

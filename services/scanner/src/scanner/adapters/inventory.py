@@ -311,7 +311,12 @@ with notes as (
            t.is_quiet and not exists (
                select 1 from scanner.inventory i
                where i.source = $1 and i.directory = t.path collate "C"
-                 and (i.settling_since is not null or i.missing_mark is not null)) as is_settled
+                 and (i.settling_since is not null or i.missing_mark is not null))
+           -- What vanished below must be missed again before it is believed gone.
+           and not exists (
+               select 1 from scanner.directories below
+               where below.source = $1 and below.parent = t.path collate "C"
+                 and below.gone_mark is not null) as is_settled
     from unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::boolean[])
         as t (path, parent, modified_us, is_leaf, is_quiet)
     left join scanner.directories known
