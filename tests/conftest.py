@@ -6,10 +6,12 @@ run: the modules that read it are left out, and the run says so at its end.
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
 from tests.support import environment
+from tests.support.environment import IS_CI
 from tests.support.paths import SHARED_DATA
 
 __all__ = ["environment"]
@@ -24,6 +26,11 @@ structlog.configure(
         structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
     ]
 )
+
+# Here examples are new each time, so that bugs are found; in CI the same, so that it is repeatable.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if IS_CI:
+    hypothesis.settings.load_profile("ci")
 
 _LAYERS = frozenset({"unit", "contract", "integration", "e2e", "chaos"})
 

@@ -31,6 +31,9 @@ def take_environment() -> Mapping[str, str]:
     return {name: environ.pop(name) for name in ours}
 
 
+IS_CI = os.environ.get("CI") == "true"  # noqa: TID251 - as above
+"""Whether this run decides about a change."""
+
 SERVERS = os.environ.get("PENSTOCK_TEST_SERVERS", "local")  # noqa: TID251 - as above
 """`local` for processes of this machine, `docker` for containers."""
 
