@@ -60,37 +60,39 @@ async def advance(
     The rows stay locked until the commit: a consumer that lost a partition waits, compares, fails.
 
     Raises:
-        StalePositionError: a stored position is already beyond the first record.
+        StalePositionError: a stored position is already beyond the first record, or is gone.
     """
     partitions = sorted(records)
-    stored = await connection.fetch(
-        "select partition, next_offset from meta.consumer_positions "
-        "where consumer = $1 and topic = $2 and partition = any($3::int[]) "
-        "order by partition for update",
-        consumer,
-        topic,
-        partitions,
-    )
-    current = {row["partition"]: row["next_offset"] for row in stored}
-    for partition in partitions:
-        if current.get(partition, -1) > records[partition][0].offset:
-            raise StalePositionError(
-                topic=topic,
-                partition=partition,
-                stored=current[partition],
-                first=records[partition][0].offset,
-            )
     last = [records[partition][-1] for partition in partitions]
-    await connection.execute(
-        "insert into meta.consumer_positions as p "
-        "(consumer, topic, partition, next_offset, anchor) "
-        "select $1, $2, * from unnest($3::int[], $4::bigint[], $5::text[]) "
-        "on conflict (consumer, topic, partition) do update "
-        "set next_offset = excluded.next_offset, anchor = excluded.anchor, "
-        "updated_at = clock_timestamp()",
+    moved = await connection.fetch(
+        _ADVANCE,
         consumer,
         topic,
         partitions,
+        [records[partition][0].offset for partition in partitions],
         [record.offset + 1 for record in last],
         [record.fingerprint for record in last],
     )
+    stale = set(partitions) - {row["partition"] for row in moved}
+    if stale:
+        raise StalePositionError(topic=topic, partitions=sorted(stale))
+
+
+# One round trip a batch. The rows are locked in order first, so that two consumers that both
+# believe to own the same partitions never wait for each other in a circle.
+_ADVANCE = """
+with locked as materialized (
+    select partition from meta.consumer_positions
+    where consumer = $1 and topic = $2 and partition = any($3::int[])
+    order by partition
+    for update
+)
+update meta.consumer_positions p
+set next_offset = t.next_offset, anchor = t.anchor, updated_at = clock_timestamp()
+from unnest($3::int[], $4::bigint[], $5::bigint[], $6::text[])
+    as t (partition, first_offset, next_offset, anchor)
+join locked using (partition)
+where p.consumer = $1 and p.topic = $2 and p.partition = t.partition
+  and p.next_offset <= t.first_offset
+returning p.partition
+"""
