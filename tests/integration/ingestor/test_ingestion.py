@@ -82,6 +82,7 @@ async def test_the_life_of_a_file_is_told_in_versions(ingestion: Ingestion) -> N
     ]
     assert await ingestion.published() == [
         ("stored", PATH, 1),
+        ("unchanged", PATH, 1),
         ("stored", PATH, 2),
         ("stored", PATH, 3),
         ("tombstoned", PATH, 4),

@@ -60,20 +60,21 @@ async def advance(
     The rows stay locked until the commit: a consumer that lost a partition waits, compares, fails.
 
     Raises:
-        StalePositionError: a stored position is already beyond the first record, or is gone.
+        StalePositionError: a stored position is already beyond the first record.
     """
     partitions = sorted(records)
     last = [records[partition][-1] for partition in partitions]
-    moved = await connection.fetch(
-        _ADVANCE,
-        consumer,
-        topic,
+    arguments = (
         partitions,
         [records[partition][0].offset for partition in partitions],
         [record.offset + 1 for record in last],
         [record.fingerprint for record in last],
     )
-    stale = set(partitions) - {row["partition"] for row in moved}
+    rows = await connection.fetch(_ADVANCE, consumer, topic, *arguments)
+    if len(rows) < len(partitions):
+        # A partition that was never consumed has no row yet.
+        rows += await connection.fetch(_BEGIN, consumer, topic, *arguments)
+    stale = set(partitions) - {row["partition"] for row in rows}
     if stale:
         raise StalePositionError(topic=topic, partitions=sorted(stale))
 
@@ -95,4 +96,14 @@ join locked using (partition)
 where p.consumer = $1 and p.topic = $2 and p.partition = t.partition
   and p.next_offset <= t.first_offset
 returning p.partition
+"""
+
+_BEGIN = """
+insert into meta.consumer_positions (consumer, topic, partition, next_offset, anchor)
+select $1, $2, t.partition, t.next_offset, t.anchor
+from unnest($3::int[], $4::bigint[], $5::bigint[], $6::text[])
+    as t (partition, first_offset, next_offset, anchor)
+order by t.partition
+on conflict do nothing
+returning partition
 """
