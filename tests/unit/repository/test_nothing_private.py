@@ -52,7 +52,7 @@ def test_the_project_holds_nothing_private_and_no_loose_end(what: str) -> None:
     ("what", "text"),
     [
         ("a folder of somebody's machine", "path = '/home/mia/data'"),
-        ("a folder of somebody's machine", "see /Users/mia"),
+        ("a folder of somebody's machine", "see /Users/mia/"),
         ("a temporary folder", "open('/tmp/x')"),
         ("a host of somebody's network", "broker kafka01.corp:9092"),
         ("a loose end", "# TODO: later"),
