@@ -135,8 +135,10 @@ def test_a_killed_server_is_reported_and_started_again_on_request(
         victim = running.part(POSTGRES).process
         assert victim is not None
         os.kill(victim.pid, signal.SIGKILL)
-        wait_until(lambda: running.part(POSTGRES).status is PartStatus.DEAD)
+        # At first it is only known to be gone; then its supervisor tells how.
+        wait_until(lambda: "SIGKILL" in running.part(POSTGRES).message)
         dead = running.part(POSTGRES)
+        assert dead.status is PartStatus.DEAD
         assert dead.message.startswith("postgres was killed by SIGKILL; look at ")
         assert dead.message.endswith("and start it again with `penstock up`.")
         assert "DATABASE_URL" not in running.env
