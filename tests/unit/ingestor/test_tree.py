@@ -1,3 +1,4 @@
+import gc
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,14 @@ def test_any_markup_gives_a_tree_or_a_refusal(text: str) -> None:
         read_tree(text.encode(), LIMITS)
     except UnparseableError:
         return
+
+
+def test_a_document_is_freed_without_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            read_tree(b"<root><p>text</p></root>", LIMITS)
+        assert gc.collect() < 100
+    finally:
+        gc.enable()

@@ -14,7 +14,7 @@ from chassis import metrics
 from chassis.bus import positions
 from chassis.bus.codec import decode_event
 from chassis.bus.dead_letters import category_of, dead_letter_headers
-from chassis.bus.delivery import Batch, Delivery, Handler
+from chassis.bus.delivery import Batch, Delivery, Handler, Rejected
 from chassis.bus.records import Record
 from chassis.clock import Clock
 from chassis.db import Database, Transaction
@@ -149,10 +149,12 @@ class Applier:
         attempt: int,
     ) -> None:
         rejected: list[_Rejected] = list(undecodable)
+        refused: Rejected[Any] = {}
         batch: Batch[Any] = Batch(
             deliveries,
             attempt=attempt,
-            settle=functools.partial(self._settle, records, rejected, lambda: batch, attempt),
+            settle=functools.partial(self._settle, records, rejected, refused, attempt),
+            rejected=refused,
         )
         with batch_span(self.topic.name, (item.event.traceparent for item in deliveries)):
             if deliveries:
@@ -168,7 +170,7 @@ class Applier:
         self,
         records: Sequence[Record],
         rejected: list[_Rejected],
-        batch: Callable[[], Batch[Any]],
+        refused: Rejected[Any],
         attempt: int,
     ) -> AsyncGenerator[Transaction]:
         async with self._database.transaction() as transaction:
@@ -180,7 +182,7 @@ class Applier:
             )
             yield transaction
             rejected.extend(
-                _Rejected(delivery.record, error) for delivery, error in batch().rejected.values()
+                _Rejected(delivery.record, error) for delivery, error in refused.values()
             )
             for item in rejected:
                 self._bury(transaction, item, attempt)

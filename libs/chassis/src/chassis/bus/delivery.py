@@ -25,6 +25,10 @@ class Delivery(NamedTuple, Generic[Data]):
         return self.event.data
 
 
+Rejected: TypeAlias = dict[int, tuple[Delivery[Data], PermanentError]]
+"""Deliveries that a handler refused, by identity, and why."""
+
+
 class Settle(Protocol):
     """Writes dead letters and positions at the end of a batch's transaction."""
 
@@ -42,12 +46,19 @@ class Batch(Generic[Data]):
     """
 
     def __init__(
-        self, deliveries: Sequence[Delivery[Data]], *, attempt: int, settle: Settle
+        self,
+        deliveries: Sequence[Delivery[Data]],
+        *,
+        attempt: int,
+        settle: Settle,
+        rejected: Rejected[Data] | None = None,
     ) -> None:
         self.deliveries = deliveries
         self.attempt = attempt
         """1 at first; grows with every retry of the batch after a `TransientError`."""
-        self.rejected: dict[int, tuple[Delivery[Data], PermanentError]] = {}
+        self.rejected: Rejected[Data] = {} if rejected is None else rejected
+        """Given by whoever settles, so that settling need not know the batch: a batch that is part
+        of a cycle would wait, with all its messages, for the garbage collector."""
         self.settled = False
         self._settle = settle
 

@@ -96,7 +96,7 @@ def read_tree(data: bytes, limits: XmlLimits) -> Element:
         )
     builder = _Builder(limits)
     try:
-        builder.parser.Parse(data, True)
+        builder.parser().Parse(data, True)
     except pyexpat.ExpatError as error:
         raise UnparseableError(f"the document is not well-formed XML: {error}") from error
     except (LookupError, ValueError) as error:
@@ -113,7 +113,13 @@ class _Builder:
         self._document = Element("", {})
         self._open = [self._document]
         self._nodes = 0
-        self.parser = parser = pyexpat.ParserCreate(namespace_separator=_SEPARATOR)
+
+    def parser(self) -> pyexpat.XMLParserType:
+        """Return a parser that calls this builder, and that the builder does not know.
+
+        If they knew each other, every document would wait for the garbage collector.
+        """
+        parser = pyexpat.ParserCreate(namespace_separator=_SEPARATOR)
         parser.buffer_size = _BUFFER_BYTES
         parser.buffer_text = True
         parser.SetParamEntityParsing(pyexpat.XML_PARAM_ENTITY_PARSING_NEVER)
@@ -121,6 +127,7 @@ class _Builder:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
+        return parser
 
     @property
     def root(self) -> Element:
