@@ -7,6 +7,7 @@ topics.
 
 import asyncio
 import contextlib
+import contextvars
 import ssl
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -155,13 +156,15 @@ class Bus:
         by_topic: dict[str, list[ConsumerRecord]] = {}
         for record in raw:
             by_topic.setdefault(record.topic, []).append(record)
-        await asyncio.gather(
-            *(
-                subscription.receive(by_topic[subscription.topic.name])
-                for subscription in self.subscriptions
-                if subscription.topic.name in by_topic
-            )
-        )
+        async with asyncio.TaskGroup() as group:
+            for subscription in self.subscriptions:
+                if subscription.topic.name in by_topic:
+                    # A clean context: the framework's holds the polled records, and timers that
+                    # the database driver sets meanwhile would keep them for minutes.
+                    group.create_task(
+                        subscription.receive(by_topic[subscription.topic.name]),
+                        context=contextvars.Context(),
+                    )
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
