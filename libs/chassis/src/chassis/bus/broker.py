@@ -54,6 +54,7 @@ class Bus:
         self._database = database
         self._clock = clock or SystemClock()
         self.is_running = False
+        self._context = contextvars.copy_context()
 
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         """Have `handler` applied to every batch of `topic`, under the delivery policy."""
@@ -159,11 +160,11 @@ class Bus:
         async with asyncio.TaskGroup() as group:
             for subscription in self.subscriptions:
                 if subscription.topic.name in by_topic:
-                    # A clean context: the framework's holds the polled records, and timers that
+                    # Our own context: the framework's holds the polled records, and timers that
                     # the database driver sets meanwhile would keep them for minutes.
                     group.create_task(
                         subscription.receive(by_topic[subscription.topic.name]),
-                        context=contextvars.Context(),
+                        context=self._context.copy(),
                     )
 
 
