@@ -119,7 +119,9 @@ async def _until_silver(database_url: str, files: int) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         async with asyncio.timeout(60 + files / LEAST_FILES_PER_SECOND):
-            while await connection.fetchval("select count(*) from silver.transcripts") < files:  # noqa: ASYNC110 - other processes are waited for
+            while True:
+                if await connection.fetchval("select count(*) from silver.transcripts") >= files:
+                    return
                 await asyncio.sleep(POLL_SECONDS)
     finally:
         await connection.close()
