@@ -29,9 +29,11 @@ def restored() -> Iterator[None]:
     secrets = list(redaction._known_secrets)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    configuration = structlog.get_config()
     yield
     redaction._known_secrets[:] = secrets
-    structlog.reset_defaults()
+    # The test run's own renderer: the default one takes seconds for a long traceback.
+    structlog.configure(**configuration)
     structlog.contextvars.clear_contextvars()
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
