@@ -58,9 +58,29 @@ class SourceConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
+    system: Name | None = None
+    """What bronze calls the source system; by default the entry's name. Entries of one system share
+    it."""
+
     share: ShareConfig | None = None
+    """Of a file source."""
+
+    records: dict[str, Any] | None = None
+    """Of a record source: how it is reached; `kind` says which adapter validates the rest."""
+
     scan: dict[str, Any] = {}
     ingest: dict[str, Any] = {}
+
+    @property
+    def source_system(self) -> str:
+        """The name under which bronze keeps what this source tells."""
+        return self.system or self.name
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.share is not None and self.records is not None:
+            raise ValueError("a source has `share` or `records`, not both")
+        return self
 
 
 class SourcesConfig(BaseModel):
