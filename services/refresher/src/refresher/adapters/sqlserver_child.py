@@ -1,0 +1,190 @@
+"""The process in which the SQL Server driver runs: `python -m refresher.adapters.sqlserver_child`.
+
+The driver's native parts cannot be cancelled from another thread, hold the interpreter lock for
+seconds, and take the whole process along when they panic (ADR 0019). So each table is copied in a
+process of its own, which is simply killed: the server rolls back what was open when the socket
+closes. Requests come as lines of JSON on standard input, answers leave on standard output.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TextIO
+
+import mssql_python
+import pyarrow as pa
+
+from refresher.domain.tsql_errors import number_in
+
+_ORPHANED = 3
+_LINK_STATES = ("communication link failure", "client unable to establish connection")
+
+Request = dict[str, Any]
+Say = Callable[[dict[str, Any]], None]
+
+
+def requests(stdin: TextIO) -> Generator[Request]:
+    """Yield requests; the process ends with its parent, in the middle of a load too."""
+    waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in stdin:
+            waiting.put(json.loads(line))
+        # The parent is gone, or wants this to end: nothing that runs here is worth finishing.
+        os._exit(_ORPHANED)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        yield waiting.get()
+
+
+class Worker:
+    """Holds the connections and carries requests out, one after the other."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._connections: dict[str, mssql_python.Connection] = {}
+
+    def run(self, request: Request) -> None:
+        """Carry one request out and answer it."""
+        action = {"connect": self.connect, "query": self.query, "copy": self.copy}[request["do"]]
+        try:
+            self._say({"done": action(request)})
+        # Native panics of the bulk loader are no `Exception`s, and none may end this process
+        # without a word.
+        except BaseException as error:  # noqa: BLE001
+            self._say({"error": self._describe(error, request.get("on", ""))})
+
+    def connect(self, request: Request) -> dict[str, Any]:
+        """Open a connection under a name."""
+        # Pooled connections keep settings of their last user.
+        mssql_python.pooling(enabled=False)
+        connection = mssql_python.connect(
+            request["connection"], autocommit=True, timeout=request["login_timeout"]
+        )
+        connection.timeout = request["timeout"]
+        self._connections[request["on"]] = connection
+        for statement in request["settings"]:
+            self._execute(connection, statement, ()).close()
+        return {}
+
+    def query(self, request: Request) -> dict[str, Any]:
+        """Run one statement; all of its rows are returned."""
+        connection = self._connections[request["on"]]
+        connection.timeout = request["timeout"]
+        with self._execute(connection, request["sql"], request["parameters"]) as cursor:
+            return _result(cursor)
+
+    def copy(self, request: Request) -> dict[str, Any]:
+        """Stream a query's rows into a table, in batches that are never all in memory."""
+        source = self._connections["source"]
+        source.timeout = request["timeout"]
+        with (
+            self._execute(source, request["sql"], request["parameters"]) as reading,
+            self._connections["target"].cursor() as writing,
+        ):
+            stream = Stream(request, self._say)
+            loaded = writing.bulkcopy_arrow(
+                request["table"],
+                stream.batches(reading),
+                batch_size=request["batch_rows"],
+                # The parent watches for silence; a length of time is no fault.
+                timeout=0,
+                column_mappings=request["columns"],
+                keep_identity=True,
+                keep_nulls=True,
+                table_lock=True,
+            )
+        return {"rows": loaded["rows_copied"], "bytes": stream.bytes}
+
+    def _execute(
+        self, connection: mssql_python.Connection, sql: str, parameters: Sequence[str]
+    ) -> mssql_python.Cursor:
+        cursor = connection.cursor()
+        return cursor.execute(sql, *parameters)
+
+    def _describe(self, error: BaseException, side: str) -> dict[str, Any]:
+        state = getattr(error, "driver_error", "")
+        message = str(error)
+        number = number_in(message)
+        if number is None and state and state.lower() not in _LINK_STATES:
+            number = self._last_error_number(side)
+        return {
+            "number": number,
+            "state": state,
+            "message": message,
+            "type": type(error).__name__,
+        }
+
+    def _last_error_number(self, side: str) -> int | None:
+        """Ask the session: the driver's errors carry no number."""
+        connection = self._connections.get(side)
+        if connection is None:
+            return None
+        with contextlib.suppress(mssql_python.Error), connection.cursor() as cursor:
+            row = cursor.execute("select @@error").fetchone()
+            return int(row[0]) if row else None
+        return None
+
+
+class Stream:
+    """The batches of one copy on their way from reader to loader."""
+
+    def __init__(self, request: Request, say: Say) -> None:
+        self._batch_rows = request["batch_rows"]
+        self._rows_per_second: int | None = request["rows_per_second"]
+        self._columns = request["columns"]
+        self._say = say
+        self.rows = 0
+        self.bytes = 0
+
+    def batches(self, reading: mssql_python.Cursor) -> Generator[pa.RecordBatch]:
+        """Yield each batch as the target takes it."""
+        began = time.monotonic()
+        for batch in reading.arrow_reader(self._batch_rows):
+            self.rows += batch.num_rows
+            self.bytes += batch.nbytes
+            yield batch
+            self._say({"progress": {"rows": self.rows, "bytes": self.bytes}})
+            self._wait(began)
+
+    def _wait(self, began: float) -> None:
+        if self._rows_per_second is not None:
+            due = began + self.rows / self._rows_per_second
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _result(cursor: mssql_python.Cursor) -> dict[str, Any]:
+    """Return the first result that has rows; the sum of what the others changed."""
+    affected = 0
+    while cursor.description is None:
+        affected += max(cursor.rowcount, 0)
+        if not cursor.nextset():
+            return {"columns": [], "rows": [], "affected": affected}
+    columns = [column[0] for column in cursor.description]
+    rows = [list(row) for row in cursor.fetchall()]
+    return {"columns": columns, "rows": rows, "affected": affected}
+
+
+def main() -> None:
+    """Serve the parent until it closes the pipe."""
+    # Native libraries may write to file 1 as they like; the answers keep a copy of it.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(answer: dict[str, Any]) -> None:
+        out.write(json.dumps(answer, default=str) + "\n")
+        out.flush()
+
+    worker = Worker(say)
+    for request in requests(sys.stdin):
+        worker.run(request)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What a refresh asks of the outside: one port per engine, and the ledger of plans and results.
+
+`Engine` is implemented once per database system. Everything that writes takes a `VerifiedTarget`;
+everything that is decided stands in the plan already.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from refresher.domain.catalog import Catalog, Extent, Side, TableRef
+from refresher.domain.dialect import Dialect
+from refresher.domain.guards import Identity, VerifiedTarget
+from refresher.domain.plan import ComponentPlan, Plan, TablePlan
+from refresher.domain.statements import Tally
+from refresher.domain.verification import Summary, Verification
+
+Progress = Callable[[str, int, int], Awaitable[None]]
+"""Told (table key, rows so far or 0 if unknown, bytes so far), often; may raise to cancel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Which numbers of a table planning needs."""
+
+    ref: TableRef
+    column: str | None = None
+    """The incremental column."""
+
+    key: str | None = None
+    """A primary key of one whole number, if it shall be cut into ranges."""
+
+    predicate: str | None = None
+    """Only rows that meet it: `row_filter`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What was read into staging for one table."""
+
+    rows: int
+    bytes: int
+    verification: Verification
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Per phase: stage, read, build, verify."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swapped:
+    """What a swap did."""
+
+    tallies: Mapping[str, Mapping[Tally, int]]
+    """Per table key."""
+
+    wait_seconds: float = 0.0
+    """Spent waiting for locks, failed attempts included."""
+
+    lock_seconds: float = 0.0
+    """From the first lock to the commit."""
+
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """Who swaps: an older holder's token is refused inside the swap's transaction."""
+
+    run_id: str
+    token: int
+
+
+class Engine(Protocol):
+    """A source and a target of one database system."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The engine's language."""
+        ...
+
+    async def identify(self, side: Side) -> Identity:
+        """Ask a database who it is and what the login may do.
+
+        Raises:
+            TransientError: it does not answer, or refuses the log-on.
+        """
+        ...
+
+    async def read_catalog(self, side: Side, tables: Collection[TableRef]) -> Catalog:
+        """Read what the catalogs say about these tables; a table that is missing is left out."""
+        ...
+
+    async def measure(self, side: Side, questions: Sequence[Question]) -> list[Extent]:
+        """Answer questions about sizes and bounds, in their order."""
+        ...
+
+    async def apply_schema(self, target: VerifiedTarget, table: TablePlan) -> None:
+        """Execute `table.schema`, a short transaction each, with lock time-out and retries."""
+        ...
+
+    async def load(
+        self,
+        target: VerifiedTarget,
+        plan: Plan,
+        component: ComponentPlan,
+        *,
+        key: bytes,
+        progress: Progress,
+    ) -> Mapping[str, Loaded]:
+        """Fill staging for a component's tables, build it, and compare it with the source.
+
+        All of a component's reads and summaries see one state of the source. On any failure, and
+        on cancellation, both ends of every copy are closed within a second and the error is
+        raised; staging may be left and is made anew by the next attempt.
+
+        Args:
+            target: The proof that the target may be written to.
+            plan: Limits that hold for all of it: pace, lock time-out.
+            component: What to load.
+            key: Of the masks.
+            progress: Told how far it is.
+        """
+        ...
+
+    async def swap(
+        self, target: VerifiedTarget, plan: Plan, component: ComponentPlan, *, fence: Fence
+    ) -> Swapped:
+        """Execute `component.swap` in one transaction, with lock time-out and retries, then
+        `component.after`.
+
+        The transaction also writes a note of the swap into the target, so that a repetition after
+        a crash finds it done and returns the same tallies.
+
+        Raises:
+            SwapBusyError: the locks could not be had.
+            GuardError: a statement's `refuse` query found something.
+            LeaseLostError: a newer token was seen.
+        """
+        ...
+
+    async def undo(
+        self, target: VerifiedTarget, plan: Plan, component: ComponentPlan, *, fence: Fence
+    ) -> Swapped:
+        """Put the old rows back in one transaction; a repetition finds it done.
+
+        Raises:
+            SwapBusyError: the locks could not be had.
+            RefreshError: what undo needs is gone.
+        """
+        ...
+
+    async def summarise(self, target: VerifiedTarget, table: TablePlan) -> Summary:
+        """Execute `table.target_summary`."""
+        ...
+
+    async def clean(self, target: VerifiedTarget, table: TablePlan) -> None:
+        """Execute `table.clean`."""
+        ...
+
+    async def forget(self, target: VerifiedTarget, table: TablePlan) -> None:
+        """Execute `table.forget`."""
+        ...
+
+    async def leftovers(self, target: VerifiedTarget, keep: Collection[str]) -> list[str]:
+        """Drop staging and undo tables of runs that are not in `keep` (their short tokens);
+        return the names.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class EngineFactory(Protocol):
+    """Opens the engine that a configuration asks for."""
+
+    def __call__(self) -> AbstractAsyncContextManager[Engine]:
+        """Open connections to both databases; closed when the context ends."""
+        ...
