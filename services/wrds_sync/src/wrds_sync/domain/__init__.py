@@ -1,0 +1,1 @@
+"""Values and rules of the mirror; nothing here does input or output."""

@@ -1,0 +1,1 @@
+"""What the service is told at its start, and its data set file."""
