@@ -4,12 +4,21 @@ Adapters in `wrds_sync.adapters` answer; `wrds_sync.app` joins them.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 import pyarrow as pa
 
+from wrds_sync.domain.alerts import Alert
+from wrds_sync.domain.datasets import Dataset
+from wrds_sync.domain.disk import DiskUsage
+from wrds_sync.domain.locks import LockToken
+from wrds_sync.domain.manifest import PartitionEntry, SyncManifest
+from wrds_sync.domain.restatements import PartitionChange, RestatementReport
 from wrds_sync.domain.tables import (
     CatalogEntry,
     CopyResult,
@@ -20,6 +29,7 @@ from wrds_sync.domain.tables import (
     TableInfo,
     TableRef,
 )
+from wrds_sync.domain.validation import Inspection
 
 OnRows = Callable[[int], None]
 """Told how many rows of the copy are written so far; cheap, never blocks."""
@@ -115,4 +125,262 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Give back the connections; at most a few seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file that is on stable storage under a name it keeps."""
+
+    object: str
+    size_bytes: int
+    sha256: str
+    md5: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockState:
+    """A lock, for people."""
+
+    dataset: str
+    token: LockToken | None
+    """None where the file is not readable as a lock."""
+
+    is_stale: bool
+    reason: str
+
+
+class Locks(Protocol):
+    """One writer a data set, on the volume that the writers share."""
+
+    async def acquire(
+        self, dataset: str, *, timeout_seconds: float, above: int, lease_token: int | None
+    ) -> LockToken:
+        """Take the lock.
+
+        Raises:
+            LockAcquisitionError: another writer held it all the time.
+        """
+        ...
+
+    async def refresh(self, token: LockToken) -> LockToken:
+        """Extend the expiry.
+
+        Raises:
+            LockLostError: another writer has taken over.
+        """
+        ...
+
+    async def release(self, token: LockToken) -> None:
+        """Give the lock back; harmless when it was lost."""
+        ...
+
+    async def states(self) -> list[LockState]:
+        """Return every lock that stands, by data set."""
+        ...
+
+    async def force_unlock(self, dataset: str) -> LockToken | None:
+        """Remove the lock whoever holds it; return what stood there."""
+        ...
+
+
+class Authority(Protocol):
+    """The lease in PostgreSQL, which decides between hosts that share no volume."""
+
+    def holding(
+        self, dataset: str, *, timeout_seconds: float
+    ) -> AbstractAsyncContextManager[int | None]:
+        """Hold the data set's lease; yields its token, None where there is no database.
+
+        The body is cancelled and `LockLostError` raised when the lease is lost.
+
+        Raises:
+            LockAcquisitionError: another writer held it all the time.
+        """
+        ...
+
+
+class Documents(Protocol):
+    """Small texts beside the data: progress, schemas, reports. Written whole or not at all."""
+
+    async def read(self, key: str) -> str | None:
+        """Return a text; None if there is none."""
+        ...
+
+    async def write(self, key: str, text: str, *, token: LockToken | None = None) -> None:
+        """Replace a text, durably.
+
+        Args:
+            key: Its name below the root.
+            text: Its new content.
+            token: If given, written only while this writer still holds the data set.
+
+        Raises:
+            LockLostError: another writer has taken over.
+            DiskFullError: no room.
+        """
+        ...
+
+    async def list_keys(self, prefix: str) -> list[str]:
+        """Return the names below a prefix, sorted."""
+        ...
+
+
+class Storage(Protocol):
+    """Where the mirror lies. A manifest is the commit point; files it names never change."""
+
+    @property
+    def documents(self) -> Documents:
+        """The small texts."""
+        ...
+
+    def staging_path(self, dataset: Dataset, year: int, *, token: LockToken) -> Path:
+        """Return where to write a partition first: a `.parquet.tmp` of this writer alone."""
+        ...
+
+    async def store(self, staged: Path, dataset: Dataset, year: int) -> StoredFile:
+        """Checksum, sync and rename a finished file to its final, content-addressed name.
+
+        Raises:
+            ChecksumError: what was stored is not what was written; the file stays for quarantine.
+            DiskFullError: no room.
+        """
+        ...
+
+    async def read_manifest(self, dataset: str, vintage: str | None = None) -> SyncManifest | None:
+        """Return the present manifest, or a kept vintage's.
+
+        Raises:
+            ManifestError: it cannot be read.
+        """
+        ...
+
+    async def vintages(self, dataset: str) -> list[str]:
+        """Return the names of the kept vintages, oldest first."""
+        ...
+
+    async def claim(self, dataset: str, token: LockToken) -> None:
+        """Announce a new writer: from here on no publication of an earlier one succeeds."""
+        ...
+
+    async def publish(self, manifest: SyncManifest, token: LockToken) -> None:
+        """Replace the manifest, atomically, if this writer still holds the data set.
+
+        Raises:
+            LockLostError: another writer has taken over.
+            DiskFullError: no room.
+        """
+        ...
+
+    async def settle(self, dataset: Dataset, token: LockToken) -> None:
+        """Make what readers see agree with the manifest, and remove what dead writers left."""
+        ...
+
+    async def check(self, entry: PartitionEntry, *, deep: bool) -> list[str]:
+        """Return what is wrong with a partition's file; `deep` reads it and compares checksums."""
+        ...
+
+    async def strangers(self, manifest: SyncManifest, dataset: Dataset) -> list[str]:
+        """Return visible files that the manifest does not name."""
+        ...
+
+    async def local_copy(self, key: str) -> Path:
+        """Return a local file with an object's content; for inspection and comparison."""
+        ...
+
+    async def quarantine(self, path: Path, *, operation: str, reason: str) -> Path | None:
+        """Move a bad file out of the way, with the reason; None if it is gone or does not fit."""
+        ...
+
+    async def purge(self, dataset: str, *, keep_vintages: int) -> int:
+        """Remove superseded vintages and files that no kept manifest names; return how many."""
+        ...
+
+    async def purge_quarantine(self, *, before: datetime) -> int:
+        """Remove quarantined files older than that; return how many folders."""
+        ...
+
+    async def disk(self) -> DiskUsage:
+        """Return how full the disk is to which files are written."""
+        ...
+
+    def reader_url(self, key: str) -> str:
+        """Return where a reader opens an object."""
+        ...
+
+
+class Inspector(Protocol):
+    """Reads what a file really holds."""
+
+    async def inspect(self, path: Path, dataset: Dataset) -> Inspection:
+        """Read footer, keys and required columns, in bounded memory.
+
+        Raises:
+            ChecksumError: the file is no readable Parquet.
+        """
+        ...
+
+    async def compare(
+        self, before: Path | None, after: Path | None, *, dataset: Dataset, year: int
+    ) -> PartitionChange:
+        """Return how two versions of a partition differ; None stands for no rows."""
+        ...
+
+
+class SessionCalendar(Protocol):
+    """When the exchange trades."""
+
+    def last_session_due(self, now: datetime) -> date | None:
+        """Return the latest session whose data should be here by now (8 AM ET the next day)."""
+        ...
+
+    def deadline_of(self, session: date) -> datetime:
+        """Return when a session's data is due."""
+        ...
+
+
+class Watch(Protocol):
+    """Tells people and machines what happens: log events, metrics, messages."""
+
+    def alert(self, alert: Alert, *, dataset: str = "", **facts: object) -> None:
+        """Raise one of the ten alerts."""
+        ...
+
+    def progress(self, dataset: str, year: int, *, rows: int, expected: int | None) -> None:
+        """Tell how far a partition is."""
+        ...
+
+    def event(self, name: str, *, dataset: str, **facts: object) -> None:
+        """Tell a change of state."""
+        ...
+
+
+class Ledger(Protocol):
+    """What other services learn of a sync; in the database where there is one."""
+
+    async def published(self, manifest: SyncManifest) -> None:
+        """Record a new vintage."""
+        ...
+
+    async def restated(self, report: RestatementReport) -> None:
+        """Record and announce that published rows changed."""
+        ...
+
+    async def drifted(
+        self,
+        dataset: str,
+        *,
+        registered: Mapping[str, str],
+        observed: Mapping[str, str],
+        is_breaking: bool,
+    ) -> None:
+        """Record and announce that columns changed."""
+        ...
+
+
+class Backup(Protocol):
+    """A copy of the mirror elsewhere, by rclone."""
+
+    async def run(self) -> int:
+        """Copy; return rclone's exit code."""
         ...
