@@ -139,6 +139,27 @@ async def test_a_failing_partition_waits_while_the_others_go_on(hub: Hub) -> Non
         await eventually(partial(_applied_is, hub, once(30)), timeout=40)
 
 
+async def test_what_was_polled_while_its_partition_waited_is_read_again(hub: Hub) -> None:
+    small = replace(hub, kafka=hub.kafka.model_copy(update={"batch_max_records": 5}))
+    sizes: list[int] = []
+
+    async def handler(batch: Batch[FileChanged]) -> None:
+        sizes.append(len(batch.deliveries))
+        # Meanwhile the rest of the log is polled and, when this batch has failed, left out.
+        await asyncio.sleep(0.2)
+        if batch.attempt == 1:
+            raise TransientError("the dependency is away")
+        await record(batch)
+
+    async with hub.relaying():
+        await hub.publish(["same"] * 10)
+        await eventually(partial(_outbox_is_empty, hub), timeout=20)
+        async with small.consuming(handler):
+            await eventually(partial(_count_is, hub, 10), timeout=30)
+
+    assert max(sizes) == 5, "the log was more than a batch"
+
+
 async def _others_applied(hub: Hub, lanes: Mapping[int, object]) -> bool:
     done = dict(await hub.applied())
     return len(lanes) == 1 and 0 < len(done) < 30 and "f0" not in done

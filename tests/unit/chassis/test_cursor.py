@@ -53,8 +53,27 @@ def test_old_records_twice_mean_that_the_log_was_rewound() -> None:
     assert cursor.judge([record(0)]) == StartOver("rewound")
 
 
-def test_records_that_were_never_seen_are_counted() -> None:
-    assert Cursor(5).judge([record(9)]) == Admitted([record(9)], missing=4)
+def test_a_gap_is_believed_at_the_second_look_and_counted() -> None:
+    cursor = Cursor(5)
+
+    assert cursor.judge([record(9)]) == Reread(5)
+    assert cursor.judge([record(9)]) == Admitted([record(9)], missing=4)
+
+
+def test_a_poll_from_before_a_seek_back_loses_nothing() -> None:
+    cursor = Cursor(5)
+
+    assert cursor.judge([record(9)]) == Reread(5), "polled before the partition had to wait"
+    assert cursor.judge([record(5), record(6)]) == Admitted([record(5), record(6)])
+    assert cursor.judge([record(9)]) == Reread(5), "the doubt was settled in between"
+
+
+def test_a_gap_and_then_old_records_are_two_doubts() -> None:
+    cursor = Cursor(100)
+
+    assert cursor.judge([record(200)]) == Reread(100)
+    assert cursor.judge([record(7)]) == Reread(100)
+    assert cursor.judge([record(7)]) == StartOver("rewound")
 
 
 @pytest.mark.parametrize(

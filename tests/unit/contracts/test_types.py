@@ -20,12 +20,12 @@ json_object: TypeAdapter[dict[str, Any]] = TypeAdapter(JsonObject)
     "naive", ["2026-01-02T03:04:05", "2026-01-02 03:04", "2026-01-02"], ids=str
 )
 def test_a_time_without_a_zone_is_refused(naive: str) -> None:
-    with pytest.raises(ValidationError, match="timezone"):
+    with pytest.raises(ValidationError, match="time zone"):
         utc_datetime.validate_python(naive)
 
 
 def test_a_naive_datetime_object_is_refused() -> None:
-    with pytest.raises(ValidationError, match="timezone"):
+    with pytest.raises(ValidationError, match="time zone"):
         utc_datetime.validate_python(datetime(2026, 1, 2))  # noqa: DTZ001 - naive on purpose
 
 

@@ -8,13 +8,14 @@ began elsewhere is not lost here.
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from opentelemetry import trace
 from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 MAX_LINKS = 100
-"""A span with a link for each of thousands of events helps nobody."""
+"""Events of a batch whose spans are linked: thousands of links help nobody."""
 
 _tracer = trace.get_tracer("penstock")
 _propagator = TraceContextTextMapPropagator()
@@ -40,8 +41,7 @@ def current_traceparent() -> str | None:
 
 
 def _links(traceparents: Iterable[str | None]) -> Iterator[Link]:
-    distinct = dict.fromkeys(item for item in traceparents if item)
-    for traceparent in list(distinct)[:MAX_LINKS]:
+    for traceparent in dict.fromkeys(filter(None, islice(traceparents, MAX_LINKS))):
         context = _propagator.extract({"traceparent": traceparent})
         span_context = trace.get_current_span(context).get_span_context()
         if span_context.is_valid:

@@ -9,27 +9,52 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
 )
+from pydantic_core import core_schema
 
 
 def _to_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC) if value.utcoffset() else value
+    return value.astimezone(UTC)
 
 
 def _render_utc(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+class _Utc:
+    """Validates a time; one that is UTC already, as nearly all are, costs no call of Python."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[datetime], handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        of_any_zone = core_schema.datetime_schema(tz_constraint="aware")
+        return core_schema.union_schema(
+            [
+                core_schema.datetime_schema(tz_constraint=0),
+                core_schema.no_info_after_validator_function(_to_utc, of_any_zone),
+            ],
+            mode="left_to_right",
+            custom_error_type="utc_datetime",
+            custom_error_message="Input should be a valid datetime with a time zone",
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(core_schema.datetime_schema())
+
+
 UtcDatetime = Annotated[
-    AwareDatetime,
-    AfterValidator(_to_utc),
-    PlainSerializer(_render_utc, return_type=str, when_used="json"),
+    datetime, _Utc, PlainSerializer(_render_utc, return_type=str, when_used="json")
 ]
 """An aware time, normalised to UTC; a naive one is refused.
 

@@ -8,6 +8,7 @@ import contextlib
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from chassis import metrics
@@ -31,11 +32,22 @@ passing state."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
+_produced_at = attrgetter("record.timestamp_ms")
+
 
 @dataclass(frozen=True, slots=True)
 class _Rejected:
     record: Record
     error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Records, and what they say."""
+
+    records: Sequence[Record]
+    deliveries: list[Delivery[Any]]
+    undecodable: list[_Rejected]
 
 
 class Applier:
@@ -58,14 +70,24 @@ class Applier:
         self._clock = clock
         self._sleep = sleep
 
-    async def apply(self, records: Sequence[Record], *, attempt: int = 1) -> None:
-        """Apply records (of any partitions) in one transaction.
+    def decode(self, records: Sequence[Record]) -> Decoded:
+        """Read records (of any partitions), each by itself, so that one cannot spoil the rest."""
+        deliveries: list[Delivery[Any]] = []
+        undecodable: list[_Rejected] = []
+        for record in records:
+            try:
+                deliveries.append(Delivery(decode_event(self.topic, record), record))
+            except MessageDecodeError as error:
+                undecodable.append(_Rejected(record, error))
+        return Decoded(records, deliveries, undecodable)
+
+    async def apply(self, decoded: Decoded, *, attempt: int = 1) -> None:
+        """Apply decoded records in one transaction.
 
         Raises whatever the handler raised, after nothing was written.
         """
         started = self._clock.monotonic()
-        deliveries, undecodable = self._decode(records)
-        await self._run(records, deliveries, undecodable, attempt=attempt)
+        await self._run(decoded, attempt=attempt)
         metrics.EVENT_DURATION.labels(self.consumer).observe(self._clock.monotonic() - started)
 
     async def drive(
@@ -88,7 +110,7 @@ class Applier:
         bugs = 0
         while True:
             try:
-                await self.apply(records, attempt=attempt)
+                await self.apply(self.decode(records), attempt=attempt)
             except positions.StalePositionError:
                 raise
             except TransientError as error:
@@ -121,7 +143,8 @@ class Applier:
     async def _discard(self, record: Record, error: Exception, *, attempts: int) -> None:
         while True:
             try:
-                await self._run([record], [], [_Rejected(record, error)], attempt=attempts)
+                rejected = [_Rejected(record, error)]
+                await self._run(Decoded([record], [], rejected), attempt=attempts)
             except positions.StalePositionError:
                 raise
             except TransientError as outage:
@@ -130,30 +153,14 @@ class Applier:
             else:
                 return
 
-    def _decode(self, records: Sequence[Record]) -> tuple[list[Delivery[Any]], list[_Rejected]]:
-        deliveries: list[Delivery[Any]] = []
-        undecodable: list[_Rejected] = []
-        for record in records:
-            try:
-                deliveries.append(Delivery(decode_event(self.topic, record), record))
-            except MessageDecodeError as error:
-                undecodable.append(_Rejected(record, error))
-        return deliveries, undecodable
-
-    async def _run(
-        self,
-        records: Sequence[Record],
-        deliveries: list[Delivery[Any]],
-        undecodable: list[_Rejected],
-        *,
-        attempt: int,
-    ) -> None:
-        rejected: list[_Rejected] = list(undecodable)
+    async def _run(self, decoded: Decoded, *, attempt: int) -> None:
+        deliveries = decoded.deliveries
+        rejected: list[_Rejected] = list(decoded.undecodable)
         refused: Rejected[Any] = {}
         batch: Batch[Any] = Batch(
             deliveries,
             attempt=attempt,
-            settle=functools.partial(self._settle, records, rejected, refused, attempt),
+            settle=functools.partial(self._settle, decoded.records, rejected, refused, attempt),
             rejected=refused,
         )
         with batch_span(self.topic.name, (item.event.traceparent for item in deliveries)):
@@ -205,7 +212,7 @@ class Applier:
     def _count(self, batch: Batch[Any], rejected: Sequence[_Rejected]) -> None:
         accepted = batch.accepted
         if accepted:
-            oldest = min(delivery.event.time for delivery in accepted)
+            oldest = min(accepted, key=_produced_at).event.time
             age = max(0.0, (self._clock.now() - oldest).total_seconds())
             metrics.EVENT_AGE.labels(self.consumer, self.topic.name).observe(age)
         processed = metrics.EVENTS_PROCESSED

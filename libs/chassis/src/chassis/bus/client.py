@@ -46,11 +46,11 @@ def to_record(raw: ConsumerRecord) -> Record:
     """Take over what the client library returned."""
     fields: Any = raw
     return Record(
-        topic=fields.topic,
-        partition=fields.partition,
-        offset=fields.offset,
-        key=fields.key,
-        value=fields.value,
-        headers=tuple(fields.headers),
-        timestamp_ms=fields.timestamp,
+        fields.topic,
+        fields.partition,
+        fields.offset,
+        fields.key,
+        fields.value,
+        fields.headers,
+        fields.timestamp,
     )

@@ -6,7 +6,7 @@ deleted and created again, a poll that was under way during a seek.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from chassis.bus.positions import Position
 from chassis.bus.records import Record
@@ -46,23 +46,32 @@ class Cursor:
     anchor: str | None = None
     """What the record before the position must look like; None once it was read again."""
 
-    is_suspect: bool = False
-    """Whether records from before the position were returned since the last seek."""
+    suspicion: Literal["rewound", "gap"] | None = None
+    """What the records of the last poll looked like; believed when a second look is the same.
+
+    A poll under way during a seek returns records from before it.
+    """
 
     def judge(self, records: Sequence[Record]) -> Verdict:
         """Say what to do with the records of a poll; never empty, in order."""
         first = records[0]
-        if first.offset < self.next_offset - 1:
-            if self.is_suspect:
-                return StartOver("rewound")
-            self.is_suspect = True
+        looks = self._look(first.offset)
+        if looks is not None and looks != self.suspicion:
+            self.suspicion = looks
             return Reread(self.next_offset)
+        if looks == "rewound":
+            return StartOver(looks)
         anchor, self.anchor = self.anchor, None
         if first.offset == self.next_offset - 1 and anchor not in (None, first.fingerprint):
             return StartOver("recreated")
-        self.is_suspect = False
+        self.suspicion = None
         fresh = [record for record in records if record.offset >= self.next_offset]
         return Admitted(fresh, missing=max(0, first.offset - self.next_offset))
+
+    def _look(self, offset: int) -> Literal["rewound", "gap"] | None:
+        if offset < self.next_offset - 1:
+            return "rewound"
+        return "gap" if offset > self.next_offset else None
 
 
 def misfit(position: Position | None, begin: int, end: int) -> str | None:

@@ -1,6 +1,7 @@
 """A Kafka record as the rest of the chassis sees it."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ class Record(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: Sequence[tuple[str, bytes]]
     timestamp_ms: int
     """When the record was produced, in milliseconds since 1970 UTC."""
 

@@ -3,6 +3,9 @@
 The bus polls and calls `receive`; what happens to the records is the `Applier`'s policy. Healthy
 partitions go on while a failing one is paused and retried in the background, so the poll loop (and
 with it the membership of the group) never waits for a dependency.
+
+While one batch is applied, the next is polled and decoded: the processor works while the database
+does. Whether the next one's records may be applied is judged when the batch before it is settled.
 """
 
 import asyncio
@@ -15,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from chassis import metrics
 from chassis.bus import positions
-from chassis.bus.applier import Applier, by_partition
+from chassis.bus.applier import Applier, Decoded, by_partition
 from chassis.bus.client import Consumer, to_record
 from chassis.bus.cursor import Admitted, Cursor, Reread, StartOver, misfit
 from chassis.bus.records import Record
@@ -52,8 +55,9 @@ class Subscription:
         self._uncommitted: dict[TopicPartition, int] = {}
         self._assigned = asyncio.Event()
         self._wanted: set[int] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._in_hand: asyncio.Task[None] | None = None
+        self._leaving: set[int] = set()
+        """Partitions on their way to another member: nothing more of them is begun."""
         self._stopping = False
         self._progress_at = clock.monotonic()
         self.failure: Exception | None = None
@@ -77,33 +81,49 @@ class Subscription:
         self._stopping = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                await self._idle.wait()
+                await self._settled()
         await self._abandon_lanes(set(self._lanes))
         await self._commit()
 
     # --- records
 
     async def receive(self, raw: Sequence[ConsumerRecord]) -> None:
-        """Apply what a poll returned; returns early for partitions that must wait."""
+        """Have what a poll returned applied; returns when it is being applied, not later.
+
+        Partitions that must wait are left out: they are read again when they may go on.
+        """
+        decoded = self._applier.decode([to_record(item) for item in raw])
+        await self._settled()
         if self._stopping:
             return
-        self._idle.clear()
+        records = self._admit(decoded.records)
+        if len(records) < len(decoded.records):
+            decoded = self._applier.decode(records)
+        if records:
+            assert self._group is not None  # noqa: S101 - records arrive after attach()
+            self._in_hand = self._group.create_task(self._work(decoded))
+
+    async def _settled(self) -> None:
+        """Wait until no batch is in hand."""
+        if self._in_hand is not None:
+            await asyncio.wait({self._in_hand})
+
+    async def _work(self, decoded: Decoded) -> None:
         try:
-            records = self._admit([to_record(item) for item in raw])
-            if records:
-                await self._apply(records)
-        except Exception as error:  # noqa: BLE001 - the framework would swallow it and poll on
+            await self._apply(decoded)
+        except Exception as error:  # noqa: BLE001 - the watch ends the process with it
             self.failure = error
             self._stopping = True
         finally:
-            self._idle.set()
+            self._in_hand = None
 
     def _admit(self, records: Sequence[Record]) -> list[Record]:
         """Keep the records that come next in partitions that are ours and not waiting."""
         admitted: list[Record] = []
         for partition, group in by_partition(records).items():
             cursor = self._cursors.get(partition)
-            if cursor is not None and partition not in self._lanes:
+            waits = partition in self._lanes or partition in self._leaving
+            if cursor is not None and not waits:
                 admitted.extend(self._judge(partition, cursor, group))
         return admitted
 
@@ -131,16 +151,16 @@ class Subscription:
             missing=missing,
         )
 
-    async def _apply(self, records: list[Record]) -> None:
+    async def _apply(self, decoded: Decoded) -> None:
         try:
-            await self._applier.apply(records)
+            await self._applier.apply(decoded)
         except Exception as error:  # noqa: BLE001 - the delivery loop: the lanes sort errors
             if isinstance(error, TransientError):
                 get_logger().warning("batch_deferred", topic=self.topic.name, error=error)
-            for partition, group in by_partition(records).items():
+            for partition, group in by_partition(decoded.records).items():
                 self._open_lane(partition, group)
         else:
-            self._advance(records)
+            self._advance(decoded.records)
 
     def _advance(self, records: Sequence[Record]) -> None:
         for partition, group in by_partition(records).items():
@@ -169,7 +189,7 @@ class Subscription:
             self._request_load({partition})
         else:
             self._advance(records)
-            self._resume(partition)
+            self._read_on(partition)
         finally:
             gauge.dec()
             self._lanes.pop(partition, None)
@@ -185,15 +205,17 @@ class Subscription:
     async def revoke(self, revoked: Iterable[TopicPartition]) -> None:
         """Finish the batch in hand before the partitions go to another member."""
         partitions = self._own(revoked)
+        self._leaving |= partitions
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                await self._idle.wait()
+                await self._settled()
         except TimeoutError:
             get_logger().warning("rebalance_did_not_wait", topic=self.topic.name)
         await self._abandon_lanes(partitions)
         await self._commit()
         for partition in partitions:
             self._cursors.pop(partition, None)
+        self._leaving -= partitions
 
     def assign(self, assigned: Iterable[TopicPartition]) -> None:
         """Hold the partitions back until their stored positions are loaded."""
@@ -354,7 +376,7 @@ class Subscription:
         """How long messages have been waiting while nothing was applied and no dependency was
         down.
         """
-        return 0.0 if not self._idle.is_set() else self._clock.monotonic() - self._progress_at
+        return 0.0 if self._in_hand else self._clock.monotonic() - self._progress_at
 
     # --- small things
 
@@ -373,7 +395,11 @@ class Subscription:
             assert self._consumer is not None  # noqa: S101 - it gave the assignment
             self._consumer.pause(tp)
 
-    def _resume(self, partition: int) -> None:
+    def _read_on(self, partition: int) -> None:
+        cursor = self._cursors.get(partition)
+        if cursor is None or self._consumer is None:
+            return
         for tp in self._still_assigned({partition}):
-            assert self._consumer is not None  # noqa: S101 - it gave the assignment
+            # What was polled while the partition waited was left out.
+            self._consumer.seek(tp, cursor.next_offset)
             self._consumer.resume(tp)
