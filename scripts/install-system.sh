@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Install what the local stack needs besides Python: Java 17 or newer, Maven, Samba.
+# Install what the local stack needs besides Python: Java 17 or newer, Maven, Samba, and the two
+# libraries that the SQL Server driver loads when it connects (its wheel brings the rest).
 # As root through apt-get; otherwise it names the packages. Silent when nothing is missing.
 # With --without-samba, a missing Samba is said and accepted: a plain folder takes the share's place.
 set -euo pipefail
 
 OLDEST_JAVA=17
-PATH="$PATH:/usr/sbin:/usr/local/sbin" # smbd lies where users who are not root do not look
+# smbd and ldconfig lie where users who are not root do not look.
+PATH="$PATH:/usr/sbin:/usr/local/sbin"
 
 java_is_new_enough() {
     local java=java version
@@ -27,9 +29,15 @@ java_package() {
     echo default-jre-headless
 }
 
+has_library() {
+    [[ "$(ldconfig -p 2> /dev/null)" == *"$1 "* ]]
+}
+
 missing_packages() {
     java_is_new_enough || java_package
     command -v mvn > /dev/null || echo maven
+    has_library libltdl.so.7 || echo libltdl7
+    has_library libgssapi_krb5.so.2 || echo libgssapi-krb5-2
     [ "$can_do_without_samba" = no ] || return 0
     { command -v smbd && command -v pdbedit; } > /dev/null || echo samba
     command -v smbclient > /dev/null || echo smbclient
@@ -68,8 +76,8 @@ mapfile -t missing < <(missing_packages)
 [ "${#missing[@]}" -gt 0 ] || exit 0
 
 if ! command -v apt-get > /dev/null; then
-    echo "Penstock needs Java $OLDEST_JAVA or newer, Maven and Samba; this machine has no apt-get," \
-        "so install them with its own package manager." >&2
+    echo "Penstock needs Java $OLDEST_JAVA or newer, Maven, libltdl, the Kerberos libraries and Samba;" \
+        "this machine has no apt-get, so install them with its own package manager." >&2
     exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then

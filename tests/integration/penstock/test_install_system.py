@@ -9,6 +9,7 @@ import pytest
 from tests.support.paths import PROJECT
 
 SCRIPT = PROJECT / "scripts" / "install-system.sh"
+_LIBRARIES = "libltdl.so.7 (libc6) => x libgssapi_krb5.so.2 (libc6) => y"
 _SHELL_TOOLS = ("bash", "chmod", "env", "head", "sed")
 
 
@@ -25,6 +26,7 @@ class Machine:
             (folder / name).symlink_to(real)
         for name in ("smbd", "pdbedit", "smbclient", "mvn"):
             self.has(name, "true")
+        self.has("ldconfig", f"echo '{_LIBRARIES}'")
         self.has("java", """echo 'openjdk version "21.0.1" 2023-10-17' >&2""")
 
     def has(self, name: str, body: str) -> None:
@@ -77,6 +79,14 @@ def test_a_user_is_told_which_packages_to_install(machine: Machine) -> None:
     assert not machine.log.exists()
 
 
+def test_the_libraries_of_the_sql_server_driver_are_looked_for_one_by_one(
+    machine: Machine,
+) -> None:
+    machine.has("ldconfig", "echo 'libgssapi_krb5.so.2 (libc6) => y'")
+    machine.has_apt(user_id=1000, java="openjdk-21-jre-headless")
+    assert machine.install().stderr.endswith("--no-install-recommends libltdl7\n")
+
+
 def test_root_installs_what_is_missing(machine: Machine) -> None:
     machine.lacks("mvn")
     machine.has("java", """echo 'openjdk version "1.8.0_392"' >&2""")
@@ -108,4 +118,4 @@ def test_a_machine_without_apt_is_told_what_is_needed(machine: Machine) -> None:
     machine.lacks("mvn")
     result = machine.install()
     assert result.returncode == 1
-    assert "Java 17 or newer, Maven and Samba; this machine has no apt-get" in result.stderr
+    assert "libltdl, the Kerberos libraries and Samba; this machine has no apt-get" in result.stderr

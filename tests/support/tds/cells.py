@@ -4,18 +4,21 @@ Values cross this module in a form that JSON can carry: integers, floats, boolea
 dates and times as text with every digit; bytes as `0x...`.
 """
 
-import datetime
+import datetime as dt
 import re
 import struct
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 
 Value = int | float | bool | str | None
 
-_EPOCH = datetime.date(1, 1, 1)
-_DATETIME_EPOCH = datetime.date(1900, 1, 1)
+_EPOCH = dt.date(1, 1, 1)
+_DATETIME_EPOCH = dt.date(1900, 1, 1)
+_EXACT = Context(prec=40)
+"""The default context rounds to 28 digits, and a decimal has up to 38."""
+
 _MAX = 0xFFFF
 _NULL_CHUNKS = 0xFFFFFFFFFFFFFFFF
 _UNKNOWN_CHUNKS = 0xFFFFFFFFFFFFFFFE
@@ -121,7 +124,7 @@ class SqlType:
 
 
 # --- what a type looks like --------------------------------------------------------------------
-def write_type(kind: SqlType) -> bytes:
+def write_type(kind: SqlType) -> bytes:  # noqa: PLR0911 - one line per type
     """Encode TYPE_INFO."""
     name = kind.name
     if name in _INTEGERS:
@@ -143,7 +146,7 @@ def write_type(kind: SqlType) -> bytes:
     return struct.pack("<BH", _CHARACTERS[name], size) + _COLLATION
 
 
-def read_type(data: Bytes) -> SqlType:
+def read_type(data: Bytes) -> SqlType:  # noqa: C901, PLR0911 - as above
     """Decode TYPE_INFO."""
     code = data.number(1)
     if code in _FIXED:
@@ -220,7 +223,7 @@ def _read_chunks(data: Bytes) -> bytes | None:
     return b"".join(parts)
 
 
-def _content(kind: SqlType, value: Value) -> bytes:
+def _content(kind: SqlType, value: Value) -> bytes:  # noqa: C901, PLR0911 - as above
     text = str(value)
     match kind.name:
         case "tinyint" | "smallint" | "int" | "bigint":
@@ -232,7 +235,7 @@ def _content(kind: SqlType, value: Value) -> bytes:
         case "float":
             return struct.pack("<d", float(text))
         case "decimal" | "numeric":
-            unscaled = int(Decimal(text).scaleb(kind.scale))
+            unscaled = int(Decimal(text).scaleb(kind.scale, _EXACT))
             size = _decimal_size(kind.size)
             return bytes([unscaled >= 0]) + abs(unscaled).to_bytes(size, "little")
         case "money":
@@ -253,26 +256,26 @@ def _content(kind: SqlType, value: Value) -> bytes:
 def _moment(kind: SqlType, text: str) -> bytes:
     """Encode `2024-02-29 13:14:15.1234567 +02:00`, as far as the type has these parts."""
     if kind.name == "date":
-        return (datetime.date.fromisoformat(text) - _EPOCH).days.to_bytes(3, "little")
+        return (dt.date.fromisoformat(text) - _EPOCH).days.to_bytes(3, "little")
     day, _, rest = text.partition(" ") if kind.name != "time" else ("", "", text)
     clock, _, offset = rest.partition(" ")
     whole, _, digits = clock.partition(".")
-    seconds = datetime.timedelta(
+    seconds = dt.timedelta(
         **dict(zip(("hours", "minutes", "seconds"), map(int, whole.split(":")), strict=True))
     ).seconds
     if kind.name == "datetime":
         ticks = round(float(f"0.{digits or 0}") * 300) + seconds * 300
-        return struct.pack("<iI", (datetime.date.fromisoformat(day) - _DATETIME_EPOCH).days, ticks)
+        return struct.pack("<iI", (dt.date.fromisoformat(day) - _DATETIME_EPOCH).days, ticks)
     if kind.name == "smalldatetime":
-        days = (datetime.date.fromisoformat(day) - _DATETIME_EPOCH).days
+        days = (dt.date.fromisoformat(day) - _DATETIME_EPOCH).days
         return struct.pack("<HH", days, seconds // 60)
-    ticks = seconds * 10**kind.scale + int(digits.ljust(kind.scale, "0")[: kind.scale] or 0)
+    units: int = seconds * 10**kind.scale + int(digits.ljust(kind.scale, "0")[: kind.scale] or 0)
     minutes = _minutes(offset) if kind.name == "datetimeoffset" else 0
-    days = (datetime.date.fromisoformat(day) - _EPOCH).days if day else 0
+    days = (dt.date.fromisoformat(day) - _EPOCH).days if day else 0
     if minutes:  # stored in UTC
         span, step = 24 * 3600 * 10**kind.scale, 60 * 10**kind.scale
-        days, ticks = divmod(days * span + ticks - minutes * step, span)
-    encoded = ticks.to_bytes(kind.time_size, "little")
+        days, units = divmod(days * span + units - minutes * step, span)
+    encoded = units.to_bytes(kind.time_size, "little")
     if kind.name != "time":
         encoded += days.to_bytes(3, "little")
     return encoded + (struct.pack("<h", minutes) if kind.name == "datetimeoffset" else b"")
@@ -286,7 +289,7 @@ def _minutes(offset: str) -> int:
 
 def _read_decimal(kind: SqlType, content: bytes) -> str:
     unscaled = int.from_bytes(content[1:], "little") * (1 if content[0] else -1)
-    return str(Decimal(unscaled).scaleb(-kind.scale))
+    return str(Decimal(unscaled).scaleb(-kind.scale, _EXACT))
 
 
 def _read_money(_kind: SqlType, content: bytes) -> str:
@@ -303,7 +306,7 @@ def _read_datetime(kind: SqlType, content: bytes) -> str:
     else:
         days, all_ticks = struct.unpack("<iI", content)
         seconds, ticks = divmod(all_ticks, 300)
-    day = _DATETIME_EPOCH + datetime.timedelta(days=days)
+    day = _DATETIME_EPOCH + dt.timedelta(days=days)
     return f"{day} {_clock(seconds)}.{round(ticks * 10 / 3):03d}"
 
 
@@ -319,7 +322,7 @@ def _read_moment(kind: SqlType, content: bytes) -> str:
         minutes = struct.unpack("<h", rest[3:])[0]
         days, seconds = divmod(days * 86400 + seconds + minutes * 60, 86400)
         offset = f" {'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
-    day = _EPOCH + datetime.timedelta(days=days)
+    day = _EPOCH + dt.timedelta(days=days)
     return f"{day} {_with_fraction(kind, seconds, fraction)}{offset}"
 
 
@@ -355,8 +358,6 @@ _VALUES: dict[str, Callable[[SqlType, bytes], Value]] = {
     **dict.fromkeys(("char", "varchar"), lambda _, content: content.decode("cp1252")),
     **dict.fromkeys(_BINARIES, lambda _, content: "0x" + content.hex()),
     "bit": lambda _, content: bool(content[0]),
-    "date": lambda _, content: str(
-        _EPOCH + datetime.timedelta(days=int.from_bytes(content, "little"))
-    ),
+    "date": lambda _, content: str(_EPOCH + dt.timedelta(days=int.from_bytes(content, "little"))),
     "uniqueidentifier": lambda _, content: str(uuid.UUID(bytes_le=content)),
 }

@@ -17,6 +17,8 @@ class Rows:
     """Stop sending after so many rows until the client hangs up: a source that stalls."""
     drop_after: int | None = None
     """Close the connection after so many rows."""
+    fail: "Fail | None" = None
+    """Report an error after the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,5 +125,7 @@ def _unpack(data: dict[str, Any]) -> Answer:
     kind = _KINDS[data.pop("kind")]
     if kind is Load and data["answer"] is not None:
         data["answer"] = _unpack(data["answer"])
+    if kind is Rows and data["fail"] is not None:
+        data["fail"] = Fail(**data["fail"])
     answer: Answer = kind(**data)
     return answer

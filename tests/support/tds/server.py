@@ -70,8 +70,9 @@ class ScriptedServer:
         return [event for event in list(self._seen) if not kinds or event["event"] in kinds]
 
     def statements(self) -> list[str]:
-        """Return the text of every statement that came."""
-        return [" ".join(event["sql"].split()) for event in self.events("batch", "call")]
+        """Return the text of every statement that came, less the proofs of life."""
+        sent = [" ".join(event["sql"].split()) for event in self.events("batch", "call")]
+        return [statement for statement in sent if statement != "select @@spid"]
 
     def _listen(self) -> None:
         for line in self._pipe_out:

@@ -19,7 +19,10 @@ _BEGIN, _COMMIT, _ROLLBACK = 5, 7, 8
 _UNWRITTEN = Fail(50000, "the script has no rule for this statement")
 _UNKNOWN_TABLE = Fail(208, "Invalid object name.")
 _REFUSED = Fail(18456, "Login failed for user.", severity=14)
-_SESSION = re.compile(r"^(set (?!fmtonly)|declare @\w+ varbinary|use |if @@trancount)", re.IGNORECASE)
+_PROBE = Rows({"": "int"}, ((52,),))
+_SESSION = re.compile(
+    r"^(set (?!fmtonly)|declare @\w+ varbinary|use |if @@trancount)", re.IGNORECASE
+)
 """What the driver says by itself, or what has no result worth scripting."""
 
 
@@ -123,9 +126,7 @@ class Session:
             await self._describe(statement)
             return
         self._say("batch", sql=statement)
-        await self._reply(
-            self._find(statement), lambda n, failed: tokens.done(n, failed=failed)
-        )
+        await self._reply(self._find(statement), lambda n, failed: tokens.done(n, failed=failed))
 
     async def _describe(self, statement: str) -> None:
         table = next((t for t in self._state.script.tables if f"N'{t.name}'" in statement), None)
@@ -159,6 +160,8 @@ class Session:
         answer = self._state.answer(statement)
         if answer is not None:
             return answer
+        if statement == "select @@spid":
+            return _PROBE
         if _SESSION.search(statement.strip()):
             return Done()
         self._say("unwritten", sql=statement)
@@ -185,6 +188,9 @@ class Session:
         stop = answer.pause_after if answer.pause_after is not None else answer.drop_after
         encoded = [tokens.row(kinds, values) for values in answer.rows[:stop]]
         head = tokens.columns(answer.columns)
+        if answer.fail is not None:
+            await self._fail(answer.fail, end(None, True), before=head + b"".join(encoded))
+            return
         if stop is None:
             await self._send(head + b"".join(encoded) + end(len(answer.rows), False))
             return
@@ -200,12 +206,12 @@ class Session:
                 self._say("attention")
                 await self._send(tokens.done(attention=True))
 
-    async def _fail(self, answer: Fail, end: bytes) -> None:
+    async def _fail(self, answer: Fail, end: bytes, *, before: bytes = b"") -> None:
         told = tokens.message(answer.number, answer.message, answer.severity)
         if answer.ends_transaction and self._in_transaction:
             self._in_transaction = False
             told += tokens.transaction_ended(_TRANSACTION, committed=False)
-        await self._send(told + end)
+        await self._send(before + told + end)
 
     async def _transaction(self, content: bytes) -> None:
         request = requests.without_headers(content).number(2)

@@ -14,15 +14,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict
 from typing import Any, TextIO
+from uuid import UUID
 
 import mssql_python
 import pyarrow as pa
+from pydantic import TypeAdapter
 
+from refresher.domain.catalog import TypeKind
+from refresher.domain.masking import Masker
+from refresher.domain.plan import Mask
 from refresher.domain.tsql_errors import number_in
 
 _ORPHANED = 3
-_LINK_STATES = ("communication link failure", "client unable to establish connection")
+_WORDLESS_STATES = (
+    "timeout expired",
+    "communication link failure",
+    "client unable to establish connection",
+)
+"""After these there is no number to ask for: it would be the one of an earlier error."""
 
 Request = dict[str, Any]
 Say = Callable[[dict[str, Any]], None]
@@ -41,6 +52,25 @@ def requests(stdin: TextIO) -> Generator[Request]:
     threading.Thread(target=listen, daemon=True).start()
     while True:
         yield waiting.get()
+
+
+class CutOffError(Exception):
+    """The connection broke while rows were read."""
+
+    driver_error = "communication link failure"
+
+
+def require_whole(cursor: mssql_python.Cursor) -> None:
+    """Refuse a result that ended because its connection did.
+
+    mssql-python 1.16 reports a connection that breaks between two rows as the end of the rows, and
+    leaves the truth among the messages. A table cut short must never pass for the whole table, so
+    the connection has to prove itself as well.
+    """
+    if any(state.startswith("[08") for state, _ in cursor.messages):
+        raise CutOffError("the connection broke while rows were read")
+    with cursor.connection.cursor() as probe:
+        probe.execute("select @@spid").fetchone()
 
 
 class Worker:
@@ -89,9 +119,22 @@ class Worker:
             self._connections["target"].cursor() as writing,
         ):
             stream = Stream(request, self._say)
-            loaded = writing.bulkcopy_arrow(
+            loaded = self._load(request, stream, stream.batches(reading), writing)
+        if loaded["rows_copied"] != stream.rows:
+            raise RuntimeError(f"read {stream.rows} rows, loaded {loaded['rows_copied']}")
+        return {"rows": stream.rows, "bytes": stream.bytes, "masks": stream.proofs()}
+
+    def _load(
+        self,
+        request: Request,
+        stream: "Stream",
+        batches: Generator[pa.RecordBatch],
+        writing: mssql_python.Cursor,
+    ) -> dict[str, Any]:
+        try:
+            loaded: dict[str, Any] = writing.bulkcopy_arrow(
                 request["table"],
-                stream.batches(reading),
+                batches,
                 batch_size=request["batch_rows"],
                 # The parent watches for silence; a length of time is no fault.
                 timeout=0,
@@ -100,7 +143,10 @@ class Worker:
                 keep_nulls=True,
                 table_lock=True,
             )
-        return {"rows": loaded["rows_copied"], "bytes": stream.bytes}
+        except RuntimeError as error:
+            # The loader turns the reader's errors into texts of its own.
+            raise stream.failure or error from error
+        return loaded
 
     def _execute(
         self, connection: mssql_python.Connection, sql: str, parameters: Sequence[str]
@@ -112,7 +158,7 @@ class Worker:
         state = getattr(error, "driver_error", "")
         message = str(error)
         number = number_in(message)
-        if number is None and state and state.lower() not in _LINK_STATES:
+        if number is None and state and state.lower() not in _WORDLESS_STATES:
             number = self._last_error_number(side)
         return {
             "number": number,
@@ -132,26 +178,66 @@ class Worker:
         return None
 
 
+class Masked:
+    """One column that is masked on its way."""
+
+    def __init__(self, position: int, mask: Mask, key: bytes) -> None:
+        self.column = mask.column
+        self.masker = Masker(mask, key)
+        self._position = position
+        self._is_uuid = mask.kind is TypeKind.UUID
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch with this column masked."""
+        field = batch.schema.field(self._position)
+        values = batch.column(self._position).to_pylist()
+        if self._is_uuid:
+            values = [None if value is None else UUID(value) for value in values]
+        masked = [self.masker(value) for value in values]
+        if self._is_uuid:
+            masked = [None if value is None else str(value) for value in masked]
+        return batch.set_column(self._position, field, pa.array(masked, type=field.type))
+
+
 class Stream:
     """The batches of one copy on their way from reader to loader."""
 
     def __init__(self, request: Request, say: Say) -> None:
         self._batch_rows = request["batch_rows"]
         self._rows_per_second: int | None = request["rows_per_second"]
-        self._columns = request["columns"]
         self._say = say
+        self._maskers = [
+            Masked(position, TypeAdapter(Mask).validate_python(mask), bytes.fromhex(request["key"]))
+            for position, mask in request["masks"]
+        ]
         self.rows = 0
         self.bytes = 0
+        self.failure: Exception | None = None
+        """Why reading ended before its time."""
 
     def batches(self, reading: mssql_python.Cursor) -> Generator[pa.RecordBatch]:
         """Yield each batch as the target takes it."""
+        try:
+            yield from self._read(reading)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def _read(self, reading: mssql_python.Cursor) -> Generator[pa.RecordBatch]:
         began = time.monotonic()
         for batch in reading.arrow_reader(self._batch_rows):
             self.rows += batch.num_rows
             self.bytes += batch.nbytes
+            for masked in self._maskers:
+                batch = masked.apply(batch)  # noqa: PLW2901 - columns are replaced one by one
             yield batch
             self._say({"progress": {"rows": self.rows, "bytes": self.bytes}})
             self._wait(began)
+        require_whole(reading)
+
+    def proofs(self) -> dict[str, dict[str, int]]:
+        """Return what happened to each masked column."""
+        return {masked.column: asdict(masked.masker.proof) for masked in self._maskers}
 
     def _wait(self, began: float) -> None:
         if self._rows_per_second is not None:
@@ -168,6 +254,7 @@ def _result(cursor: mssql_python.Cursor) -> dict[str, Any]:
             return {"columns": [], "rows": [], "affected": affected}
     columns = [column[0] for column in cursor.description]
     rows = [list(row) for row in cursor.fetchall()]
+    require_whole(cursor)
     return {"columns": columns, "rows": rows, "affected": affected}
 
 

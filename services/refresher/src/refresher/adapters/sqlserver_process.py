@@ -8,12 +8,14 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from refresher.adapters.sqlserver_errors import DriverDiedError, DriverSilentError, to_error
 from refresher.domain.catalog import Side
+from refresher.domain.plan import Mask
+from refresher.domain.verification import MaskProof
 
 _MODULE = "refresher.adapters.sqlserver_child"
 _LINE_BYTES = 64 * 1024 * 1024
@@ -21,8 +23,12 @@ _LINE_BYTES = 64 * 1024 * 1024
 
 _GRACE_SECONDS = 5.0
 
-Progress = Callable[[int, int], None]
-"""Called with the rows and bytes copied so far."""
+Progress = Callable[[int, int], Awaitable[None]]
+"""Told the rows and bytes copied so far; may raise to cancel."""
+
+
+async def _unheard(_rows: int, _bytes: int) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,18 @@ class CopyOrder:
 
     batch_rows: int
     rows_per_second: int | None = None
-    masks: Sequence[Mapping[str, Any]] = ()
+    masks: Sequence[Mask] = ()
+    key: bytes = field(default=b"", repr=False)
+    """Of the masks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """What a copy did."""
+
+    rows: int
+    bytes: int
+    masks: Mapping[str, MaskProof]
 
 
 class DriverProcess:
@@ -118,9 +135,7 @@ class DriverProcess:
             silence=login_seconds + statement_seconds + _GRACE_SECONDS,
         )
 
-    async def query(
-        self, side: Side, sql: str, *parameters: str, seconds: float
-    ) -> Result:
+    async def query(self, side: Side, sql: str, *parameters: str, seconds: float) -> Result:
         """Run one statement and return its rows, all of them."""
         answer = await self._ask(
             {
@@ -136,8 +151,8 @@ class DriverProcess:
         return Result(tuple(answer["columns"]), rows, answer["affected"])
 
     async def copy(
-        self, order: CopyOrder, *, silence: float, progress: Progress = lambda _rows, _bytes: None
-    ) -> dict[str, Any]:
+        self, order: CopyOrder, *, silence: float, progress: Progress = _unheard
+    ) -> Copied:
         """Copy a query's rows from the source to a table of the target.
 
         Args:
@@ -154,11 +169,14 @@ class DriverProcess:
             "columns": list(order.columns),
             "batch_rows": order.batch_rows,
             "rows_per_second": order.rows_per_second,
-            "masks": [dict(mask) for mask in order.masks],
+            "masks": [(order.columns.index(mask.column), asdict(mask)) for mask in order.masks],
+            "key": order.key.hex(),
             # The driver's own limit is for the first row; then silence is watched here.
             "timeout": max(1, round(silence)),
         }
-        return await self._ask(request, silence=silence + _GRACE_SECONDS, progress=progress)
+        done = await self._ask(request, silence=silence + _GRACE_SECONDS, progress=progress)
+        proofs = {name: MaskProof(**counts) for name, counts in done["masks"].items()}
+        return Copied(rows=done["rows"], bytes=done["bytes"], masks=proofs)
 
     async def _ask(
         self, request: dict[str, Any], *, silence: float, progress: Progress | None = None
@@ -168,7 +186,7 @@ class DriverProcess:
             async with contextlib.aclosing(self._answers(request, silence)) as answers:
                 async for answer in answers:
                     if "progress" in answer and progress is not None:
-                        progress(answer["progress"]["rows"], answer["progress"]["bytes"])
+                        await progress(answer["progress"]["rows"], answer["progress"]["bytes"])
                     if "error" in answer:
                         is_answered = True
                         raise to_error(answer["error"], what=request["do"])

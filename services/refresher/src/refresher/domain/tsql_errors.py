@@ -84,7 +84,11 @@ _BULK_NUMBER = re.compile(r"Sql Error: (\d+):")
 _BULK_TEXTS = {
     "Timeout Error": Trouble.TIMEOUT,
     "Connection closed": Trouble.CONNECTION,
+    "Communication link failure": Trouble.CONNECTION,
+    # What the reader says after its statement was ended by the time limit.
+    "Function sequence error": Trouble.TIMEOUT,
     "Connection Error": Trouble.CONNECTION,
+    "IO error": Trouble.CONNECTION,
     "exceeds schema size": Trouble.VALUE,
     "out of range": Trouble.VALUE,
 }
