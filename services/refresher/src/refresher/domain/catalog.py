@@ -157,6 +157,7 @@ class Partition:
 
     is_default: bool = False
     foreign_keys: tuple[ForeignKey, ...] = ()
+    indexes: tuple[Index, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -217,6 +218,22 @@ class Table:
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
+    @property
+    def columns_hash(self) -> str:
+        """A hash of the columns alone: whether it changed is what an incremental refresh asks."""
+        text = "\n".join(
+            f"{column.name}|{column.type}|{column.is_nullable}|{column.is_computed}"
+            for column in self.columns
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def references(self) -> tuple[ForeignKey, ...]:
+        """References from here to others, those of single partitions included."""
+        return self.foreign_keys + tuple(
+            reference for partition in self.partitions for reference in partition.foreign_keys
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
@@ -253,3 +270,13 @@ class Extent:
     key_high: int | None = None
     nulls: int = 0
     """Rows whose incremental column is null: incremental refreshes do not see them."""
+
+
+def catalog_hash(source: Catalog, target: Catalog) -> str:
+    """Return a hash of both catalogs: a plan is executed only while it stays the same."""
+    parts = [
+        f"{side.value}|{ref}|{catalog.tables[ref].fingerprint}"
+        for side, catalog in ((Side.SOURCE, source), (Side.TARGET, target))
+        for ref in sorted(catalog.tables)
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

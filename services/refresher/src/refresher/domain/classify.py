@@ -34,13 +34,11 @@ def classify(
         unique: Columns of keys, which must not be emptied or made equal.
     """
     if masking is None:
-        return Classified(
-            (),
-            (
-                f"{table}: the configuration has no section `masking`, so no column is "
-                "classified and nothing may leave production",
-            ),
+        problem = (
+            f"{table}: the configuration has no section `masking`, so no column is classified "
+            "and nothing may leave production"
         )
+        return Classified((), (problem,))
     masks: list[Mask] = []
     problems: list[str] = []
     keys = set(unique)
@@ -52,8 +50,8 @@ def classify(
             )
             continue
         chosen = masking.classes[rule.mask_class]
-        if problem := _problem(column, chosen, rule, is_key=column.name in keys):
-            problems.append(f"{table}.{column.name}: {problem}")
+        if found := _problem(column, chosen, rule, is_key=column.name in keys):
+            problems.append(f"{table}.{column.name}: {found}")
         elif chosen.method is not MaskMethod.KEEP or rule.json_paths:
             masks.append(_mask(column, chosen, rule, masking))
     return Classified(tuple(masks), tuple(problems))

@@ -49,6 +49,8 @@ class TableDraft:
     """Whether per-column numbers are compared."""
 
     checksummed: bool = True
+    same_version: bool = True
+    """Whether both servers are of one major version: only then their own hashes agree."""
 
 
 class Dialect(Protocol):

@@ -33,6 +33,9 @@ class Statement:
     """The key of the table that it concerns; whose tally it adds to."""
 
     tally: Tally | None = None
+    returns_tallies: bool = False
+    """A query of rows (key of a table, tally, number): for statements that write to several."""
+
     refuse: str | None = None
     """For a query of one number: the sentence that stops the work when the number is above 0."""
 

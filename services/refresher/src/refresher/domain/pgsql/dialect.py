@@ -1,0 +1,303 @@
+"""Puts the statements of a refresh together, and decides what PostgreSQL can exchange."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cmp_to_key
+
+from refresher.domain.catalog import Catalog, Column, Table, TypeKind
+from refresher.domain.config import LocalRows, Strategy, SyncMode, TableConfig
+from refresher.domain.dialect import TableDraft
+from refresher.domain.pgsql import names, reading
+from refresher.domain.pgsql.merge import Merge, staging_ref, undo_ref, write_statements
+from refresher.domain.pgsql.names import quote
+from refresher.domain.pgsql.switch import Exchange, affected
+from refresher.domain.plan import Swap, TablePlan, Window
+from refresher.domain.statements import Statement
+from refresher.domain.values import compare
+
+_TYPE = re.compile(r"^(?P<name>[a-z ]+?)(?:\((?P<size>\d+)(?:,(?P<scale>-?\d+))?\))?$")
+_INTEGERS = ("smallint", "integer", "bigint")
+_STATES = {
+    "enabled": "enable trigger",
+    "always": "enable always trigger",
+    "replica": "enable replica trigger",
+}
+
+
+class PostgresDialect:
+    """PostgreSQL's language."""
+
+    # --- decisions -------------------------------------------------------------------------
+    def choose_swap(
+        self,
+        config: TableConfig,
+        target: Table,
+        refreshed: Sequence[Table],
+        capabilities: Catalog,  # noqa: ARG002 - every server we support can do the same
+    ) -> tuple[Swap, str]:
+        """Return how the table is swapped, and why."""
+        plain, why = (
+            (Swap.MERGE, "only rows that differ are written")
+            if target.primary_key
+            else (Swap.REWRITE, "there is no key that tells rows apart")
+        )
+        if config.strategy is Strategy.SIMPLE_COPY:
+            return plain, why
+        obstacle = _obstacle(config, target, refreshed)
+        if obstacle is None:
+            return Swap.PARTITIONS, "partitions change places"
+        return plain, f"no exchange of partitions, because {obstacle}; {why}"
+
+    def compare_types(self, source: Column, target: Column) -> str:
+        """Return `same`, `wider` or `incompatible`."""
+        if source.facts.get("binary") == "no":
+            return "incompatible"
+        if source.type == target.type:
+            return "same"
+        return "wider" if _is_wider(source, target) else "incompatible"
+
+    def widen_window(self, window: Window, target: Table) -> Window | None:
+        """Return the window extended to whole partitions; None when no partition holds it."""
+        touched = affected(target.partitions, window)
+        if not touched:
+            return None
+        high = window.high
+        if high is not None and not any(
+            item.upper is None or compare(item.upper, high) > 0 for item in touched
+        ):
+            return None
+        lows = [item.lower for item in touched if item.lower is not None]
+        if len(lows) < len(touched):
+            return window
+        lowest = min(lows, key=cmp_to_key(compare))
+        return replace(window, low=lowest, deletes_missing=True)
+
+    def check_predicate(self, predicate: str) -> str | None:
+        """Return why a condition from the configuration cannot be used, or None."""
+        if ";" in predicate or "--" in predicate or "/*" in predicate:
+            return "must be one condition, without `;` and comments"
+        if predicate.count("(") != predicate.count(")") or predicate.count("'") % 2:
+            return "has brackets or quotes that do not close"
+        if "$" in predicate:
+            return "must not contain `$`"
+        return None
+
+    # --- statements ------------------------------------------------------------------------
+    def table_plan(self, draft: TableDraft, base: TablePlan) -> TablePlan:
+        """Return `base` with names and statements of one table."""
+        plan = replace(base, staging=staging_ref(draft), undo=undo_ref(draft))
+        parts = Exchange(draft, plan) if draft.swap is Swap.PARTITIONS else Merge(draft, plan)
+        clean: tuple[Statement, ...]
+        forget: tuple[Statement, ...]
+        if isinstance(parts, Exchange):
+            clean, forget = parts.clean(), parts.forget()
+        else:
+            clean = (_drop(draft, names.table(plan.staging), "remove staging"),)
+            forget = (_drop(draft, names.table(plan.undo), "forget the old rows"),)
+        return replace(
+            plan,
+            schema=_schema_statements(draft),
+            stage=parts.stage(),
+            reads=reading.read_statements(draft),
+            build=parts.build(),
+            source_summary=reading.source_summary(draft),
+            staging_summary=reading.staging_summary(draft, plan.staging),
+            target_summary=reading.target_summary(draft),
+            clean=clean,
+            forget=forget,
+        )
+
+    def swap_statements(
+        self,
+        drafts: Sequence[TableDraft],
+        plans: Sequence[TablePlan],
+        order: Sequence[Sequence[str]],
+    ) -> tuple[Statement, ...]:
+        """Return the one transaction that swaps a component."""
+        merges, exchanges = _split(drafts, plans)
+        written = write_statements([merge.changes() for merge in merges], order)
+        return (
+            *_locks(drafts),
+            *_triggers(drafts, on=False),
+            *_hooks(drafts, before=True),
+            *(statement for merge in merges for statement in merge.note()),
+            *written,
+            *(statement for exchange in exchanges for statement in exchange.swap()),
+            *(statement for merge in merges for statement in merge.sequences()),
+            *_moved_sequences(drafts, plans),
+            *_hooks(drafts, before=False),
+            *_triggers(drafts, on=True),
+        )
+
+    def after_statements(
+        self, drafts: Sequence[TableDraft], plans: Sequence[TablePlan]
+    ) -> tuple[Statement, ...]:
+        """Return what follows the commit."""
+        _, exchanges = _split(drafts, plans)
+        return tuple(statement for exchange in exchanges for statement in exchange.after())
+
+    def undo_statements(
+        self,
+        drafts: Sequence[TableDraft],
+        plans: Sequence[TablePlan],
+        order: Sequence[Sequence[str]],
+    ) -> tuple[Statement, ...]:
+        """Return the one transaction that puts the old rows back."""
+        merges, exchanges = _split(drafts, plans)
+        return (
+            *_locks(drafts),
+            *_triggers(drafts, on=False),
+            *write_statements([merge.restores() for merge in merges], order),
+            *(statement for exchange in exchanges for statement in exchange.undo()),
+            *_triggers(drafts, on=True),
+        )
+
+
+def _obstacle(config: TableConfig, target: Table, refreshed: Sequence[Table]) -> str | None:
+    """Return what keeps a table's partitions from being exchanged, or None."""
+    return next(iter(_obstacles(config, target, refreshed)), None)
+
+
+def _obstacles(config: TableConfig, target: Table, refreshed: Sequence[Table]) -> Iterator[str]:
+    others = {table.ref for table in refreshed if table.ref != target.ref}
+    if not target.partitions:
+        yield "the table has no partitions"
+    if target.facts.get("levels") == "many":
+        yield "its partitions have partitions"
+    if target.referenced_by:
+        yield f"{target.referenced_by[0].table} refers to it"
+    for reference in target.references:
+        if reference.references in others:
+            yield f"{reference.references}, to which it refers, is refreshed together with it"
+    if any(item.facts.get("triggers") for item in target.partitions):
+        yield "a partition has triggers of its own"
+    if config.keep_rows is not None or config.local_rows is not LocalRows.OVERWRITE:
+        yield "rows of the testers stay"
+    if not config.truncate_target:
+        yield "`truncate_target` is false"
+    if config.sync_mode is not SyncMode.FULL_REPLACE:
+        if (config.incremental_column,) != target.partition_key:
+            yield f"it is partitioned by something else than `{config.incremental_column}`"
+        if any(item.is_default for item in target.partitions):
+            yield "it has a default partition"
+
+
+def _is_wider(source: Column, target: Column) -> bool:
+    if source.kind is TypeKind.TEXT and target.kind is TypeKind.TEXT:
+        names_ = {"text", "character varying"}
+        first, second = _parts(source), _parts(target)
+        if not {first[0], second[0]} <= names_:
+            return False
+        return source.length is None or (
+            target.length is not None and source.length > target.length
+        )
+    if source.type in _INTEGERS and target.type in _INTEGERS:
+        return _INTEGERS.index(source.type) > _INTEGERS.index(target.type)
+    if source.kind is TypeKind.NUMERIC and target.kind is TypeKind.NUMERIC:
+        # Another scale would change how every value is written.
+        return (
+            source.scale == target.scale
+            and source.precision is not None
+            and target.precision is not None
+            and source.precision > target.precision
+        )
+    return source.type == "double precision" and target.type == "real"
+
+
+def _parts(column: Column) -> tuple[str, str | None]:
+    found = _TYPE.match(column.type)
+    return (found["name"], found["size"]) if found else (column.type, None)
+
+
+def _schema_statements(draft: TableDraft) -> tuple[Statement, ...]:
+    table = names.table(draft.target.ref)
+    added = [
+        Statement(
+            sql=f"alter table {table} add column if not exists {quote(column.name)} {column.type}",
+            purpose=f"add the column {column.name}",
+            table=draft.config.name,
+            lock="ACCESS EXCLUSIVE",
+        )
+        for column in draft.added
+    ]
+    widened = [
+        Statement(
+            sql=f"alter table {table} alter column {quote(source.name)} type {source.type}",
+            purpose=f"widen {source.name} from {target.type}",
+            table=draft.config.name,
+            lock="ACCESS EXCLUSIVE",
+        )
+        for target, source in draft.widened
+    ]
+    return (*added, *widened)
+
+
+def _split(
+    drafts: Sequence[TableDraft], plans: Sequence[TablePlan]
+) -> tuple[list[Merge], list[Exchange]]:
+    merges: list[Merge] = []
+    exchanges: list[Exchange] = []
+    for draft, plan in zip(drafts, plans, strict=True):
+        if draft.swap is Swap.PARTITIONS:
+            exchanges.append(Exchange(draft, plan))
+        else:
+            merges.append(Merge(draft, plan))
+    return merges, exchanges
+
+
+def _locks(drafts: Sequence[TableDraft]) -> list[Statement]:
+    """Return the locks, in one order for everybody, so that two swaps do not wait in a circle."""
+    statements = []
+    for draft in sorted(drafts, key=lambda item: item.target.ref):
+        mode = "access exclusive" if draft.swap is Swap.PARTITIONS else "share row exclusive"
+        statements.append(
+            Statement(
+                sql=f"lock table {names.table(draft.target.ref)} in {mode} mode",
+                purpose="keep writers out until the swap is done"
+                if mode.startswith("share")
+                else "keep everybody out for the moment of the exchange",
+                table=draft.config.name,
+                lock=mode.upper(),
+            )
+        )
+    return statements
+
+
+def _triggers(drafts: Sequence[TableDraft], *, on: bool) -> list[Statement]:
+    """Return what silences the triggers that people wrote, or brings each back as it was."""
+    return [
+        Statement(
+            sql=f"alter table {names.table(draft.target.ref)} "
+            f"{_STATES[trigger.state] if on else 'disable trigger'} {quote(trigger.name)}",
+            purpose="restore a trigger"
+            if on
+            else "silence a trigger: copied rows stay as they are",
+            table=draft.config.name,
+        )
+        for draft in drafts
+        if draft.swap is not Swap.PARTITIONS
+        for trigger in draft.target.triggers
+        if trigger.state in _STATES
+    ]
+
+
+def _hooks(drafts: Sequence[TableDraft], *, before: bool) -> list[Statement]:
+    return [
+        Statement(sql=sql, purpose="hook of the configuration", table=draft.config.name)
+        for draft in drafts
+        for sql in (draft.config.hooks.before_swap if before else draft.config.hooks.after_swap)
+    ]
+
+
+def _moved_sequences(drafts: Sequence[TableDraft], plans: Sequence[TablePlan]) -> list[Statement]:
+    return [
+        statement
+        for draft, plan in zip(drafts, plans, strict=True)
+        if draft.swap is Swap.PARTITIONS
+        for statement in Merge(draft, plan).sequences()
+    ]
+
+
+def _drop(draft: TableDraft, table: str, purpose: str) -> Statement:
+    return Statement(sql=f"drop table if exists {table}", purpose=purpose, table=draft.config.name)
