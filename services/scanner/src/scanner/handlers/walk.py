@@ -130,7 +130,7 @@ class Walker:
                 for _ in range(self._rules.workers):
                     group.create_task(self._work(emit, children))
         except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+            raise _first_of(errors) from errors
 
     async def _work(self, emit: Emit, children: Children | None) -> None:
         while (step := await self._next()) is not None:
@@ -151,14 +151,13 @@ class Walker:
             return self._steps.pop()
 
     async def _visit(self, step: Step, emit: Emit, children: Children | None) -> None:
-        entries = await self._list(step)
+        entries, known = await self._look(step, children)
         if entries is None:
             return
         listed_at = self._clock.now()
         sifted = self._sieve.sift(step.path, step.depth, entries)
         if step.descends:
             self._report(sifted)
-            known = await children(step.path) if children and sifted.subdirectories else {}
             await self._descend(step, sifted, known)
         if not step.depth and not entries:
             self._coverage.empty_roots.append(step.path)
@@ -174,6 +173,17 @@ class Walker:
                 is_leaf=not sifted.subdirectories,
             )
         )
+
+    async def _look(
+        self, step: Step, children: Children | None
+    ) -> tuple[Sequence[Entry] | None, Mapping[str, KnownDirectory]]:
+        """List a directory, and meanwhile ask what was known of the directories in it."""
+        if children is None or not step.descends:
+            return await self._list(step), {}
+        async with asyncio.TaskGroup() as group:
+            known = group.create_task(children(step.path))
+            entries = await self._list(step)
+        return entries, known.result()
 
     async def _descend(
         self, step: Step, sifted: Sifted, known: Mapping[str, KnownDirectory]
@@ -279,3 +289,9 @@ class Walker:
             )
         for path, oddity in sifted.oddities:
             log.warning("file_name_odd", source=source, path=path, oddity=oddity.value)
+
+
+def _first_of(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
