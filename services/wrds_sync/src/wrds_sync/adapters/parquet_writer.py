@@ -1,0 +1,159 @@
+"""Writes batches as a Parquet file, one row group at a time, so that memory does not grow with the
+table.
+"""
+
+import contextlib
+import errno
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from wrds_sync.errors import DiskFullError, UnstorableValueError
+
+GROUP_ROWS = 131_072
+GROUP_BYTES = 48 * 1024 * 1024
+"""Of Arrow memory. Two groups exist at a time: one is filled while the other is encoded."""
+
+_COMPRESSION_LEVEL = 3
+_SAMPLE_ROWS = 20_000
+_DISTINCT_SHARE = 0.5
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class RowGroups:
+    """Collects batches until they make a row group."""
+
+    def __init__(self, *, rows: int = GROUP_ROWS, size: int = GROUP_BYTES) -> None:
+        self._limit_rows, self._limit_bytes = rows, size
+        self._batches: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> list[pa.RecordBatch] | None:
+        """Take a batch; return a group when there is enough for one."""
+        self._batches.append(batch)
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._rows < self._limit_rows and self._bytes < self._limit_bytes:
+            return None
+        return self.take()
+
+    def take(self) -> list[pa.RecordBatch]:
+        """Return what is there, and begin anew."""
+        taken, self._batches = self._batches, []
+        self._rows = self._bytes = 0
+        return taken
+
+
+class ParquetFile:
+    """One new file. Its methods block: call them in a thread, one at a time.
+
+    The file is opened with the first group, whose values decide where a dictionary pays.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._schema = schema
+        self._sink: pa.NativeFile | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, batches: Sequence[pa.RecordBatch]) -> int:
+        """Append one row group; return its number of rows.
+
+        Raises:
+            DiskFullError: no room.
+        """
+        group = pa.Table.from_batches(batches, self._schema)
+        with _disk_errors():
+            self._opened(group).write_table(group, row_group_size=max(1, group.num_rows))
+        return int(group.num_rows)
+
+    def finish(self, facts: dict[str, str]) -> None:
+        """Write the footer, with facts about the content in it, and close.
+
+        Raises:
+            DiskFullError: no room.
+        """
+        with _disk_errors():
+            writer = self._opened(self._schema.empty_table())
+            writer.add_key_value_metadata(facts)
+            writer.close()
+            self._close()
+
+    def abandon(self) -> None:
+        """Close a file that will not be finished; without a footer nobody takes it for one."""
+        with contextlib.suppress(OSError):  # a full disk says so once more
+            self._close()
+
+    def _close(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+
+    def _opened(self, first: pa.Table) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._sink = pa.OSFile(str(self._path), "wb")
+            self._writer = pq.ParquetWriter(
+                self._sink,
+                self._schema,
+                compression="zstd",
+                compression_level=_COMPRESSION_LEVEL,
+                use_dictionary=_with_dictionary(first),
+                write_page_checksum=True,
+            )
+        return self._writer
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Tell a full disk from other failures of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFullError(f"no room left: {error}") from error
+        raise
+
+
+def _with_dictionary(first: pa.Table) -> list[str]:
+    """Choose the columns that repeat their values.
+
+    A dictionary of prices or of free text is built in vain: it overflows, and the values are
+    written a second time.
+    """
+    sample = first.slice(0, _SAMPLE_ROWS)
+    return [field.name for field in first.schema if _repeats(sample.column(field.name))]
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    kind = column.type
+    if pa.types.is_decimal(kind) or pa.types.is_floating(kind) or pa.types.is_timestamp(kind):
+        return False
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        distinct = pc.count_distinct(column, mode="only_valid").as_py()
+        return bool(distinct <= _DISTINCT_SHARE * len(column))
+    return True
+
+
+def bounds(path: Path, column: str | None) -> tuple[date | None, date | None]:
+    """Return the smallest and the largest date of a column, from the footer's statistics.
+
+    Raises:
+        UnstorableValueError: the footer lacks them, so that the file is not what was written.
+    """
+    metadata = pq.read_metadata(path)
+    if column is None or column not in metadata.schema.names or metadata.num_rows == 0:
+        return None, None
+    index = metadata.schema.names.index(column)
+    groups = [metadata.row_group(g).column(index) for g in range(metadata.num_row_groups)]
+    ranges = [(s.min, s.max) for c in groups if (s := c.statistics) is not None and s.has_min_max]
+    if not ranges:
+        raise UnstorableValueError(f"`{column}` holds no date", column=column)
+    return _day(min(low for low, _ in ranges)), _day(max(high for _, high in ranges))
+
+
+def _day(value: date | datetime) -> date:
+    return value.date() if isinstance(value, datetime) else value
