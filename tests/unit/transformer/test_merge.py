@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chassis.sources import ConfigError
 from tests.unit.transformer.calls import (
     CALL,
     SECTIONS,
@@ -283,3 +284,41 @@ def test_no_document_breaks_the_merge(changes: dict[str, Any], chance: random.Ra
     chance.shuffle(heads)
     outcomes = merge(RULES, ["A/1", CALL], [h for h in heads if h.entity_id in ("A/1", CALL)])
     assert outcomes[1] == merge(RULES, [CALL], [h for h in HEADS if h.entity_id == CALL])[0]
+
+
+PRIORITIES = """
+version: 1
+entity_type: thing
+table: things
+ruleset_version: 1
+inputs: {kind: {path: kind, type: text}, first: {path: first, type: text},
+  last: {path: last, type: text}, mail: {path: mail, type: text}}
+sources: [{name: a, when: kind = 'a'}, {name: b, when: kind = 'b'}, {name: c, when: kind = 'c'}]
+fields:
+  first: {type: text, rule: first, group: name, priority: [c, a, b]}
+  last: {type: text, rule: last, group: name, priority: [c, a, b]}
+  mail: {type: text, rule: mail, priority: [b, a]}
+"""
+
+
+@pytest.mark.covers("S2-03")
+def test_every_field_has_its_own_order_of_sources_and_a_group_wins_together() -> None:
+    entity = parse_entity(PRIORITIES, name="things.yaml")
+    first = head({"kind": "a", "first": "Ann", "last": "A"}, external_id="1")
+    second = head({"kind": "b", "mail": "b@x"}, external_id="2")
+    third = head({"kind": "c", "last": "C", "mail": "c@x"}, external_id="3")
+    assert row(entity, merged(entity, first, second, third)) == {
+        "first": None,
+        "last": "C",
+        "mail": "b@x",
+    }
+    assert row(entity, merged(entity, first, third)) == {"first": None, "last": "C", "mail": None}
+    rules = {item.field: item.rule for item in merged(entity, first, third).provenance}
+    assert rules["first"] == "first; group name by c > a > b"
+
+
+def test_an_order_of_sources_that_cannot_be_used_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"fields.last.priority differs from others of group"):
+        parse_entity(PRIORITIES.replace("name, priority: [c, a, b]", "name", 1), name="x.yaml")
+    with pytest.raises(ConfigError, match=r"fields.mail.priority: `d` is unknown"):
+        parse_entity(PRIORITIES.replace("[b, a]", "[b, d]"), name="x.yaml")

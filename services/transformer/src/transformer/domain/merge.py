@@ -104,15 +104,10 @@ def _survivors(entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
     """Pick every field's winner: a row per entity, strongest record first."""
     units = entity.config.units()
     claims = frame.with_columns(
-        pl.any_horizontal(pl.col(member).is_not_null() for member in members).alias(_claims(unit))
-        for unit, members in units.items()
+        _claim(entity, unit, members).alias(_claims(unit)) for unit, members in units.items()
     )
-    winners = [pl.col(ROW).filter(_claims(unit)).first().alias(winner_of(unit)) for unit in units]
-    values = [
-        pl.col(name).filter(_claims(unit)).first()
-        for unit, members in units.items()
-        for name in members
-    ]
+    winners = [_strongest(ROW, unit).alias(winner_of(unit)) for unit in units]
+    values = [_strongest(name, unit) for unit, members in units.items() for name in members]
     sources = [
         (pl.col(RANK) == index).any().alias(source_flag(source.name))
         for index, source in enumerate(entity.config.sources)
@@ -129,8 +124,25 @@ def _survivors(entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _claims(unit: str) -> str:
-    """Return the column that tells whether a record can win a unit: any value of it counts."""
+    """Return the column that tells how strong a record's claim to a unit is; null is none."""
     return f"@claims.{unit}"
+
+
+def _claim(entity: Entity, unit: str, members: Sequence[str]) -> pl.Expr:
+    """Return the place of the record's source for a unit of which it has any value."""
+    names = [source.name for source in entity.config.sources]
+    places = {
+        names.index(name): place for place, name in enumerate(entity.config.priority_of(unit))
+    }
+    has_value = pl.any_horizontal(pl.col(member).is_not_null() for member in members)
+    place = pl.col(RANK).replace_strict(places, default=None, return_dtype=pl.Int32)
+    return pl.when(has_value).then(place)
+
+
+def _strongest(column: str, unit: str) -> pl.Expr:
+    """Return the value of the record that wins a unit; rows are in order within a source."""
+    claim = pl.col(_claims(unit))
+    return pl.col(column).filter(claim == claim.min()).first()
 
 
 def _disagreement(frame: pl.DataFrame, entity: Entity, field: str) -> pl.DataFrame:

@@ -97,7 +97,7 @@ class Explainer:
 
 def _rule_of(entity: Entity, name: str) -> str:
     config = entity.config
-    order = " > ".join(source.name for source in config.sources)
+    order = " > ".join(config.priority_of(config.unit_of(name)))
     if config.newest_first:
         order += f", then highest {', '.join(config.newest_first)}"
     return f"{config.fields[name].rule}; {config.unit_of(name)} by {order}"

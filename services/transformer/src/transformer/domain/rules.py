@@ -92,6 +92,9 @@ class FieldRule(Section):
     """Fields of one group are taken from one record; without a group each field has its own
     winner: the strongest source that has a value."""
 
+    priority: tuple[ColumnName, ...] = ()
+    """The sources that may give it, strongest first; by default all, in the order of `sources`."""
+
     stored: bool = True
     """Whether it is a column, or only a name for other rules."""
 
@@ -245,6 +248,7 @@ class EntityConfig(Section):
                 [child.table for child in self.children],
             ),
             *_unknown("quality.mismatches.field", self._disagreeing_fields(), self.fields),
+            *self._priority_problems(),
         ]
         if problems:
             raise ValueError("; ".join(problems))
@@ -266,6 +270,11 @@ class EntityConfig(Section):
         group = self.fields[field].group
         return f"group {group}" if group else f"field {field}"
 
+    def priority_of(self, unit: str) -> tuple[str, ...]:
+        """Return the names of the sources that may win a unit, strongest first."""
+        first = self.units()[unit][0]
+        return self.fields[first].priority or tuple(source.name for source in self.sources)
+
     def column_types(self) -> dict[str, ColumnType]:
         """Return every value of the merged record, stored or not, with its type."""
         return {
@@ -282,6 +291,19 @@ class EntityConfig(Section):
             **self.derived,
         }
         return {name: kind for name, kind in self.column_types().items() if rules[name].stored}
+
+    def _priority_problems(self) -> list[str]:
+        known = [source.name for source in self.sources]
+        problems = []
+        for unit, members in self.units().items():
+            first = self.fields[members[0]].priority
+            for name in members:
+                priority = self.fields[name].priority
+                problems += _unknown(f"fields.{name}.priority", priority, known)
+                problems += _duplicates(f"fields.{name}.priority", list(priority))
+                if priority != first:
+                    problems.append(f"fields.{name}.priority differs from others of {unit}")
+        return problems
 
     def _disagreeing_fields(self) -> list[str]:
         return [item.field for item in self.quality.mismatches if isinstance(item, Disagreement)]
