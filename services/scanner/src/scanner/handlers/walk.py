@@ -7,8 +7,9 @@ empty listing.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chassis.clock import Clock
 from chassis.errors import PenstockError, PermanentError, TransientError
@@ -44,7 +45,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._&(),'+~-]*[A-Za-z0-9_()-]|[A-
 _REFUSAL_CATEGORIES = {RefusalReason.BAD_METADATA: ErrorCategory.FILE_METADATA}
 
 Emit = Callable[[Listing], Awaitable[None]]
-Children = Callable[[str], Awaitable[Mapping[str, KnownDirectory]]]
+Children = Callable[[str], Coroutine[Any, Any, Mapping[str, KnownDirectory]]]
 Sleep = Callable[[float], Awaitable[None]]
 
 
