@@ -8,24 +8,14 @@ from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from contracts.types import Name
-
-ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,50}$")]
-"""A column, table, source or flag: what SQL takes without quotes."""
-
-Rule = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-"""An expression in the words of `transformer.domain.expressions`."""
+from transformer.domain.identity_rules import Identity, Reference
+from transformer.domain.rule_types import ColumnName, Rule, Section
 
 Path = Annotated[str, StringConstraints(pattern=r"^\w+(\.\w+)*$", max_length=200)]
 """Keys from the top of a JSON document downwards, joined by dots."""
-
-
-class Section(BaseModel):
-    """Base of every part of the file: frozen, and nothing unknown passes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class InputType(StrEnum):
@@ -134,7 +124,7 @@ class Child(Section):
     number: ColumnName
     """The column that counts the rows of one record from 1."""
 
-    lookups: dict[ColumnName, Lookup] = {}
+    lookups: dict[ColumnName, Lookup] = Field(default_factory=dict)
     inputs: dict[ColumnName, Input]
     fields: dict[ColumnName, ChildField]
 
@@ -227,9 +217,13 @@ class EntityConfig(Section):
     """Inputs by which records of one source are ordered, highest first."""
 
     fields: Annotated[dict[ColumnName, FieldRule], Field(min_length=1)]
+    identity: Identity | None = None
+    """Which records are one entity; without it, those that bronze says."""
+
+    references: tuple[Reference, ...] = ()
     children: tuple[Child, ...] = ()
-    rollups: dict[ColumnName, Rollup] = {}
-    derived: dict[ColumnName, Derived] = {}
+    rollups: dict[ColumnName, Rollup] = Field(default_factory=dict)
+    derived: dict[ColumnName, Derived] = Field(default_factory=dict)
     validations: tuple[Validation, ...] = ()
     quality: Quality = Quality()
 
@@ -241,6 +235,9 @@ class EntityConfig(Section):
             *_duplicates("column", [*RESERVED_COLUMNS, *self.fields, *self.rollups, *self.derived]),
             *_unknown("newest_first", self.newest_first, self.inputs),
             *_unknown("quality.key_fields", self.quality.key_fields, self.column_types()),
+            *_unknown(
+                "references.field", [item.field for item in self.references], self.stored_columns()
+            ),
             *_unknown("children.of", [child.of for child in self.children], self.groups()),
             *_unknown(
                 "rollups.of",
