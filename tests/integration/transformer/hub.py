@@ -17,6 +17,7 @@ from contracts.layers import BronzeOperation, BronzeStored
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
 from transformer.adapters.postgres_silver import PostgresSilver
+from transformer.adapters.silver_tables import make_tables
 from transformer.domain.chunks import ChunkLimits
 from transformer.domain.entity import Entity
 from transformer.handlers.recompute import Recompute
@@ -39,21 +40,39 @@ class Hub:
     job: TransformJob
     _offsets: "itertools.count[int]" = field(default_factory=itertools.count)
 
-    async def store(self, entity_id: str, external_id: str, document: dict[str, Any]) -> None:
+    async def store(
+        self,
+        entity_id: str,
+        external_id: str,
+        document: dict[str, Any],
+        *,
+        entity_type: str = "transcript",
+        system: str = "nas",
+    ) -> None:
         """Append a version to bronze and move the head to it."""
-        await self._append(entity_id, external_id, json.dumps(document))
+        key = (entity_type, system, entity_id, external_id)
+        await self._append(*key, document=json.dumps(document))
 
-    async def delete(self, entity_id: str, external_id: str) -> None:
+    async def delete(
+        self,
+        entity_id: str,
+        external_id: str,
+        *,
+        entity_type: str = "transcript",
+        system: str = "nas",
+    ) -> None:
         """Append a tombstone."""
-        await self._append(entity_id, external_id, None)
+        await self._append(entity_type, system, entity_id, external_id, document=None)
 
-    async def _append(self, entity_id: str, external_id: str, document: str | None) -> None:
+    async def _append(self, *key: str, document: str | None) -> None:
         async with self.database.connection() as connection:
-            await connection.execute(_APPEND, entity_id, external_id, document)
+            await connection.execute(_APPEND, *key, document)
 
-    async def transform(self, *entity_ids: str, settle: Settle | None = None) -> None:
+    async def transform(
+        self, *entity_ids: str, entity_type: str = "transcript", settle: Settle | None = None
+    ) -> None:
         """Hand the transformer one batch with an event per entity."""
-        events = [self.event(entity_id) for entity_id in entity_ids]
+        events = [self.event(entity_id, entity_type=entity_type) for entity_id in entity_ids]
         await self.apply(events, settle=settle)
 
     async def apply(
@@ -117,20 +136,19 @@ SILVER = "silver.changed"
 _APPEND = """
 with latest as (
     select coalesce(max(version), 0) + 1 as version
-    from bronze.heads where entity_type = 'transcript' and source_system = 'nas'
-        and external_id = $2
+    from bronze.heads where entity_type = $1 and source_system = $2 and external_id = $4
 ), raw as (
-    insert into bronze.raw_entities (entity_type, entity_id, source_system, external_id, version,
+    insert into bronze.raw_entities (entity_type, source_system, entity_id, external_id, version,
         operation, raw_data, content_hash, ingested_at)
-    select 'transcript', $1, 'nas', $2, version,
-        case when $3::text is null then 'tombstoned' else 'stored' end, $3::text::jsonb,
-        md5($3::text), clock_timestamp()
+    select $1, $2, $3, $4, version,
+        case when $5::text is null then 'tombstoned' else 'stored' end, $5::text::jsonb,
+        md5($5::text), clock_timestamp()
     from latest
     returning id, version, ingested_at, content_hash
 )
 insert into bronze.heads (entity_type, source_system, external_id, entity_id, version,
     content_hash, is_deleted, ingested_at, raw_id)
-select 'transcript', 'nas', $2, $1, version, content_hash, content_hash is null, ingested_at, id
+select $1, $2, $4, $3, version, content_hash, content_hash is null, ingested_at, id
 from raw
 on conflict (entity_type, source_system, external_id) do update
 set version = excluded.version, content_hash = excluded.content_hash,
@@ -144,6 +162,8 @@ async def open_hub(
 ) -> AsyncGenerator[Hub]:
     settings = DatabaseSettings.model_validate({"DATABASE_URL": database_url})
     database = await Database.open(settings, "transformer")
+    async with database.connection() as connection:
+        await make_tables(connection, entities.values())
     merger = PolarsMerger(workers=2)
     bronze, silver = PostgresBronze(), PostgresSilver(entities.values())
     recompute = Recompute(bronze, silver, merger=merger, limits=ChunkLimits(chunk, 2**20))

@@ -17,8 +17,6 @@ from chassis.db import Transaction
 from tests.integration.transformer.hub import Hub, open_hub
 from tests.support.eventually import eventually
 from tests.unit.transformer.calls import CALL, SECTIONS, document, path_of
-from transformer.adapters.postgres_silver import PostgresSilver
-from transformer.errors import SilverSchemaError
 
 PATH = path_of()
 
@@ -407,23 +405,6 @@ async def test_a_reader_never_sees_half_a_call(hub: Hub, database_url: str) -> N
         group.create_task(write())
     assert halves == []
     assert reading.result() > 20
-
-
-async def test_tables_that_do_not_fit_the_rules_are_named(hub: Hub) -> None:
-    entity = hub.entities["transcript"]
-    silver = PostgresSilver([entity])
-    async with hub.database.connection() as connection:
-        await silver.check(connection, entity)
-        await connection.execute(
-            "alter table silver.transcripts drop column company; "
-            "alter table silver.transcript_turns alter column word_count type bigint"
-        )
-        with pytest.raises(SilverSchemaError) as caught:
-            await silver.check(connection, entity)
-    assert caught.value.facts["problems"] == [
-        "`silver.transcripts.company` must be text, is missing",
-        "`silver.transcript_turns.word_count` must be integer, is bigint",
-    ]
 
 
 async def test_new_rules_are_applied_to_what_is_there(hub: Hub, database_url: str) -> None:

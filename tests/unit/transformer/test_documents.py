@@ -1,11 +1,12 @@
-from datetime import date
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transformer.domain.documents import child_scopes, find, read_input
+from transformer.domain.documents import child_scopes, find, parse_document, read_input
 from transformer.domain.rules import Child, Input, InputType
 
 
@@ -32,6 +33,26 @@ def read(value: Any, kind: str, join: str = " ") -> Any:
         (True, "integer", None),
         (2**70, "integer", None),
         ("9" * 30, "integer", None),
+        (Decimal("1200.0"), "integer", 1200),
+        (Decimal("4.2"), "integer", None),
+        (Decimal("1E+400"), "integer", None),
+        (Decimal("0.1"), "numeric", Decimal("0.1")),
+        (4170, "numeric", Decimal(4170)),
+        (" 1,945.50 ", "numeric", Decimal("1945.50")),
+        ("1,94", "numeric", None),
+        ("12345678901234567890.12", "numeric", Decimal("12345678901234567890.12")),
+        ("1e-3", "numeric", Decimal("0.001")),
+        (Decimal("1E+26"), "numeric", None),
+        ("n/a", "numeric", None),
+        (True, "numeric", None),
+        (Decimal("0.5"), "double", 0.5),
+        ("1,000.5", "double", 1000.5),
+        (float("nan"), "double", None),
+        (10**400, "double", None),
+        ("2024-02-28T17:15:00+02:00", "timestamptz", datetime(2024, 2, 28, 15, 15, tzinfo=UTC)),
+        ("2024-02-28 17:15", "timestamptz", datetime(2024, 2, 28, 17, 15, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+23:00", "timestamptz", None),
+        ("soon", "timestamptz", None),
         (True, "boolean", True),
         ("true", "boolean", None),
         ("2024-02-28", "date", date(2024, 2, 28)),
@@ -58,6 +79,30 @@ def test_a_path_ends_where_the_document_does() -> None:
     assert find({"a": {"b": 1}}, "a.b") == 1
     assert find({"a": 1}, "a.b") is None
     assert find([], "a") is None
+
+
+def test_a_path_goes_into_lists() -> None:
+    document = {"mail": ["a@x", "b@x"], "jobs": [{"at": "X"}, {}, {"at": ["Y", "Z"]}]}
+    assert find(document, "mail.0") == "a@x"
+    assert find(document, "mail.2") is None
+    assert find(document, "mail.first") is None
+    assert find(document, "jobs.*.at") == ["X", "Y", "Z"]
+    assert find(document, "jobs.0.at") == "X"
+
+
+def test_decimals_are_read_as_they_are_written() -> None:
+    text = '{"price": 12345678901234567890.10, "n": 3}'
+    document = parse_document(text)
+    assert read_input(document, Input(path="price", type=InputType.NUMERIC)) == Decimal(
+        "12345678901234567890.10"
+    )
+    assert parse_document("[1]") == {}
+
+
+def test_a_key_may_contain_spaces_and_other_signs() -> None:
+    item = Input(path="Stock Price", type=InputType.NUMERIC)
+    assert read_input({"Stock Price": 5}, item) == 5
+    assert Input(path="mail;lang-en.0", type=InputType.TEXT).path == "mail;lang-en.0"
 
 
 TURNS = Child.model_validate(
@@ -103,6 +148,9 @@ def test_any_value_gives_the_type_or_null(value: Any, kind: InputType) -> None:
         InputType.TEXT: str,
         InputType.TEXTS: list,
         InputType.INTEGER: int,
+        InputType.NUMERIC: Decimal,
+        InputType.DOUBLE: float,
+        InputType.TIMESTAMPTZ: datetime,
         InputType.BOOLEAN: bool,
         InputType.DATE: date,
         InputType.COUNT: int,

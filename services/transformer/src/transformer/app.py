@@ -1,6 +1,7 @@
 """How the transformer is put together: the only module that knows all the parts."""
 
 from chassis.commands import CommandSpec, cancel_handler, command_handler
+from chassis.db import Database
 from chassis.doctor import Check, standard_checks
 from chassis.process import host
 from contracts.topics import TRANSFORM_REQUESTED
@@ -9,11 +10,12 @@ from transformer.adapters.entity_files import load_entities
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
 from transformer.adapters.postgres_silver import PostgresSilver
+from transformer.adapters.silver_tables import check_tables, make_tables, may_create
 from transformer.domain.chunks import ChunkLimits
 from transformer.handlers.recompute import Recompute
 from transformer.handlers.transform import TransformBatch
 from transformer.jobs import TransformJob
-from transformer.settings import TransformerSettings
+from transformer.settings import TablesSettings, TransformerSettings
 
 SERVICE = "transformer"
 
@@ -29,8 +31,10 @@ async def run(settings: TransformerSettings) -> None:
     recompute = Recompute(bronze, silver, merger=merger, limits=limits)
     async with host(SERVICE, settings) as process:
         async with process.database.connection() as connection:
-            for entity in entities.values():
-                await silver.check(connection, entity)
+            if await may_create(connection):
+                await make_tables(connection, entities.values())
+            else:
+                await check_tables(connection, entities.values())
         consumers.subscribe(
             process.bus,
             transform=TransformBatch(entities, recompute),
@@ -53,6 +57,17 @@ async def run(settings: TransformerSettings) -> None:
             await process.run()
         finally:
             merger.close()
+
+
+async def make(settings: TablesSettings) -> list[str]:
+    """Add the silver tables and columns that the rules need and the database lacks; name them."""
+    entities = load_entities(settings.process.config_directory)
+    database = await Database.open(settings.database, SERVICE)
+    try:
+        async with database.connection() as connection:
+            return await make_tables(connection, entities.values())
+    finally:
+        await database.close()
 
 
 def checks(settings: TransformerSettings) -> dict[str, Check]:

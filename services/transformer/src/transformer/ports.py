@@ -85,14 +85,6 @@ class SilverStore(Protocol):
         """
         ...
 
-    async def check(self, connection: Connection, entity: Entity) -> None:
-        """Prove that the tables have the columns that the rules fill.
-
-        Raises:
-            SilverSchemaError: names the columns that are missing or of another type.
-        """
-        ...
-
 
 class Merger(Protocol):
     """Runs `transformer.domain.merge.merge` where it does not block the event loop."""

@@ -36,3 +36,13 @@ class TransformerSettings(BaseModel):
     database: DatabaseSettings
     process: ProcessSettings
     transformer: TransformerPart
+
+
+class TablesSettings(BaseModel):
+    """What making the silver tables needs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database: DatabaseSettings
+    process: ProcessSettings
+    transformer: TransformerPart

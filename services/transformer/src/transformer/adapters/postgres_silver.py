@@ -10,7 +10,7 @@ from transformer.adapters import silver_sql as sql
 from transformer.domain.changes import Change, Changes, State, Status
 from transformer.domain.entity import Entity
 from transformer.domain.records import Absent, Merged, Rejected
-from transformer.errors import RejectedRecordError, SilverSchemaError
+from transformer.errors import RejectedRecordError
 
 SERVICE = "transformer"
 
@@ -109,37 +109,6 @@ class PostgresSilver:
             [outcome.basis.bronze_versions for _, outcome in pairs],
             [outcome.basis.bronze_at for _, outcome in pairs],
         )
-
-    async def check(self, connection: Connection, entity: Entity) -> None:
-        """Prove that the tables have the columns that the rules fill.
-
-        Raises:
-            SilverSchemaError: names the columns that are missing or of another type.
-        """
-        config = entity.config
-        wanted = {
-            config.table: config.stored_columns(),
-            f"{config.table}_history": config.stored_columns(),
-            **{
-                child.table: {name: field.type for name, field in child.fields.items()}
-                for child in config.children
-            },
-        }
-        problems: list[str] = []
-        for table, columns in wanted.items():
-            rows = await connection.fetch(sql.COLUMNS, f"silver.{table}")
-            found = {row["name"]: row["type"] for row in rows}
-            problems.extend(
-                f"`silver.{table}.{name}` must be {kind.value}, is {found.get(name, 'missing')}"
-                for name, kind in columns.items()
-                if found.get(name) != kind.value
-            )
-        if problems:
-            raise SilverSchemaError(
-                f"{'; '.join(problems)}; add a migration, or correct the rules of "
-                f"`{entity.entity_type}`",
-                problems=problems,
-            )
 
     def _of(self, entity: Entity) -> sql.SilverStatements:
         return self._statements[entity.entity_type]

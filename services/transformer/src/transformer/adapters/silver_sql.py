@@ -6,11 +6,11 @@ column names come from rules whose patterns let nothing but plain names pass.
 
 # ruff: noqa: S608 - see above; values are always parameters
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from transformer.domain.entity import Entity
-from transformer.domain.rules import RESERVED_COLUMNS
+from transformer.domain.rules import RESERVED_COLUMNS, ColumnType
 
 PROVENANCE_COLUMNS = (
     "entity_type",
@@ -67,13 +67,14 @@ def build_statements(entity: Entity) -> SilverStatements:
     """Write the statements of an entity."""
     table = f"silver.{entity.config.table}"
     columns = row_columns(entity)
-    row = _staged(table, columns, key=("entity_id",))
+    row = _staged(table, columns, key=("entity_id",), types=entity.config.stored_columns())
     children = tuple(
         _staged(
             f"silver.{child.config.table}",
             ("entity_id", *child.columns),
             key=("entity_id", child.config.number),
             rest="true",
+            types={name: field.type for name, field in child.config.fields.items()},
         )
         for child in entity.children
     )
@@ -143,12 +144,18 @@ def _latest(table: str) -> str:
 
 
 def _staged(
-    table: str, columns: Sequence[str], *, key: Sequence[str], rest: str | None = None
+    table: str,
+    columns: Sequence[str],
+    *,
+    key: Sequence[str],
+    rest: str | None = None,
+    types: Mapping[str, ColumnType] | None = None,
 ) -> StagedTable:
     """Write the statements of one table; `rest` says which of its rows a merge may delete."""
     stage = f"stage_{table.partition('.')[2]}"
     values = [column for column in columns if column not in key]
     listed = ", ".join(columns)
+    selected = ", ".join(_selected(column, types or {}) for column in columns)
     same_key = " and ".join(f"s.{column} = t.{column}" for column in key)
     return StagedTable(
         stage=stage,
@@ -157,7 +164,7 @@ def _staged(
         f"(like {table}, primary key ({', '.join(key)})) on commit delete rows",
         columns=tuple(columns),
         merge=f"""
-            insert into {table} as t ({listed}) select {listed} from {stage}
+            insert into {table} as t ({listed}) select {selected} from {stage}
             on conflict ({", ".join(key)}) do update
             set {", ".join(f"{column} = excluded.{column}" for column in values)}
             where ({", ".join(f"t.{column}" for column in values)})
@@ -167,6 +174,11 @@ def _staged(
             delete from {table} t where t.entity_id = any($1) and {rest}
             and not exists (select 1 from {stage} s where {same_key})""",
     )
+
+
+def _selected(column: str, types: Mapping[str, ColumnType]) -> str:
+    # polars pads decimals to their scale; readers see 12.5 and not 12.500000000000.
+    return f"trim_scale({column})" if types.get(column) is ColumnType.NUMERIC else column
 
 
 LOCK = """
@@ -195,9 +207,4 @@ insert into meta.record_errors
     (service, run_id, source, external_id, category, error_class, message)
 select $1, $2::text::uuid, $3, entity_id, $4, $5, message
 from unnest($6::text[], $7::text[]) as t (entity_id, message)
-"""
-
-COLUMNS = """
-select a.attname as name, format_type(a.atttypid, a.atttypmod) as type
-from pg_attribute a where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
 """

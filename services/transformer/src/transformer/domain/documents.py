@@ -4,17 +4,25 @@ A document belongs to a source, so any part of it may be absent or of another ki
 fit becomes null, and the quality rules make that visible.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, TypeAlias
 
 from transformer.domain.rules import Child, Input, InputType
 
-Value: TypeAlias = str | int | bool | date | list[str] | None
+Value: TypeAlias = str | int | float | bool | date | Decimal | list[str] | None
 
 _MAX_INTEGER = 2**63
+_MAX_NUMERIC = Decimal(10) ** 26
+_SMALLEST = Decimal(1).scaleb(-12)
+_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_NUMBER = re.compile(
+    r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII
+)
 _DIGITS = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _DAY = re.compile(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2})", re.ASCII)
 
@@ -27,13 +35,38 @@ def read_input(document: Mapping[str, Any], item: Input) -> Value:
     return _READERS[item.type](found)
 
 
+def parse_document(text: str) -> dict[str, Any]:
+    """Read a record, its decimals as they are written; one that is no JSON object has no values."""
+    document = json.loads(text, parse_float=Decimal)
+    return document if isinstance(document, dict) else {}
+
+
 def find(document: Any, path: str) -> Any:
-    """Follow a path of keys; None where it ends early."""
-    for key in path.split("."):
-        if not isinstance(document, Mapping):
+    """Follow a path of keys (and places in lists, `*` for all); None where it ends early."""
+    return _follow(document, path.split("."))
+
+
+def _follow(value: Any, keys: list[str]) -> Any:
+    for place, key in enumerate(keys, start=1):
+        if isinstance(value, list):
+            if key == "*":
+                return _flat(_follow(item, keys[place:]) for item in value)
+            value = value[int(key)] if key.isdecimal() and int(key) < len(value) else None
+        elif isinstance(value, Mapping):
+            value = value.get(key)
+        else:
             return None
-        document = document.get(key)
-    return document
+    return value
+
+
+def _flat(values: Iterator[Any]) -> list[Any]:
+    """Return what several items gave, in one list."""
+    return [
+        inner
+        for value in values
+        for inner in (value if isinstance(value, list) else [value])
+        if inner is not None
+    ]
 
 
 def child_scopes(document: Mapping[str, Any], child: Child) -> Iterator[dict[str, Any]]:
@@ -80,7 +113,7 @@ def _strings(value: Any) -> list[str]:
 def _text(value: Any, join: str) -> str | None:
     if isinstance(value, bool):
         return None
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float, Decimal)):
         return str(value) if math.isfinite(value) else None
     return join.join(part for item in _strings(value) if (part := item.strip())) or None
 
@@ -88,9 +121,55 @@ def _text(value: Any, join: str) -> str | None:
 def _integer(value: Any) -> int | None:
     if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
         return int(value)
+    if isinstance(value, Decimal) and value.adjusted() < len(str(_MAX_INTEGER)):
+        value = int(value) if value == value.to_integral_value() else None
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _MAX_INTEGER:
         return None
     return value
+
+
+def _numeric(value: Any) -> Decimal | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        value = Decimal(text.replace(",", "")) if _NUMBER.fullmatch(text) else None
+    if isinstance(value, float):
+        value = Decimal(repr(value))
+    if not isinstance(value, (int, Decimal)) or not math.isfinite(value):
+        return None
+    number = Decimal(value)
+    if number.adjusted() > _MAX_NUMERIC.adjusted():
+        return None
+    number = number.quantize(_SMALLEST, context=_EXACT)
+    return number if abs(number) < _MAX_NUMERIC else None
+
+
+def _double(value: Any) -> float | None:
+    if isinstance(value, str):
+        text = value.strip()
+        value = text.replace(",", "") if _NUMBER.fullmatch(text) else None
+    if (
+        value is None
+        or isinstance(value, bool)
+        or not isinstance(value, (str, int, float, Decimal))
+    ):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _moment(value: Any) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _date(value: Any) -> date | None:
@@ -106,6 +185,9 @@ def _date(value: Any) -> date | None:
 _READERS: Mapping[InputType, Callable[[Any], Value]] = {
     InputType.TEXTS: lambda value: [text for item in _items(value) if (text := _text(item, " "))],
     InputType.INTEGER: _integer,
+    InputType.NUMERIC: _numeric,
+    InputType.DOUBLE: _double,
+    InputType.TIMESTAMPTZ: _moment,
     InputType.BOOLEAN: lambda value: value if isinstance(value, bool) else None,
     InputType.DATE: _date,
     InputType.COUNT: lambda value: len(_items(value)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from transformer.domain.expressions import Schema, compile_rollup, compile_row_rule
+from transformer.domain.identity_compiler import IdentityRules, compile_identity
 from transformer.domain.rules import (
     Child,
     ColumnType,
@@ -19,12 +20,19 @@ from transformer.domain.rules import (
 )
 from transformer.errors import RuleError
 
+NUMERIC = pl.Decimal(38, 12)
+MOMENT = pl.Datetime("us", "UTC")
+
 COLUMN_TYPES: Mapping[ColumnType, pl.DataType] = {
     ColumnType.TEXT: pl.String(),
     ColumnType.TEXTS: pl.List(pl.String()),
     ColumnType.INTEGER: pl.Int32(),
+    ColumnType.BIGINT: pl.Int64(),
+    ColumnType.NUMERIC: NUMERIC,
+    ColumnType.DOUBLE: pl.Float64(),
     ColumnType.BOOLEAN: pl.Boolean(),
     ColumnType.DATE: pl.Date(),
+    ColumnType.TIMESTAMPTZ: MOMENT,
 }
 """How a column's values travel through polars."""
 
@@ -32,8 +40,11 @@ INPUT_TYPES: Mapping[InputType, pl.DataType] = {
     InputType.TEXT: pl.String(),
     InputType.TEXTS: pl.List(pl.String()),
     InputType.INTEGER: pl.Int64(),
+    InputType.NUMERIC: NUMERIC,
+    InputType.DOUBLE: pl.Float64(),
     InputType.BOOLEAN: pl.Boolean(),
     InputType.DATE: pl.Date(),
+    InputType.TIMESTAMPTZ: MOMENT,
     InputType.COUNT: pl.Int64(),
     InputType.WORDS: pl.Int64(),
 }
@@ -76,6 +87,7 @@ class Entity:
     """When a record belongs to the source of that place."""
 
     fields: Mapping[str, pl.Expr]
+    identity: IdentityRules | None
     children: tuple[ChildRules, ...]
     rollups: Mapping[str, pl.Expr]
     derived: Mapping[str, pl.Expr]
@@ -129,6 +141,7 @@ def compile_entity(config: EntityConfig) -> Entity:
             )
             for name, field in config.fields.items()
         },
+        identity=config.identity and compile_identity(config.identity, record),
         children=children,
         rollups=_compile_rollups(config),
         derived=derived,

@@ -135,6 +135,8 @@ def _check_result(
     if aggregates and value.height != 1:
         raise RuleError("gives a value per row; a rollup must aggregate (COUNT, SUM, MIN, MAX)")
     found = value["value"].dtype
-    if found in (result, pl.Null()) or (found.is_integer() and result.is_integer()):
+    if found in (result, pl.Null()) or (found.is_integer() and result.is_numeric()):
+        return
+    if found.is_decimal() and (result.is_decimal() or result.is_float()):
         return
     raise RuleError(f"gives {found}, not {result}")

@@ -1,13 +1,12 @@
 """Bronze heads as frames: a row per contributing record, strongest first within its entity."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from transformer.domain.documents import child_scopes, read_input
+from transformer.domain.documents import child_scopes, parse_document, read_input
 from transformer.domain.entity import INPUT_TYPES, RECORD_COLUMNS, ChildRules, Entity
 from transformer.domain.records import Head
 
@@ -40,8 +39,8 @@ def rank_candidates(entity: Entity, heads: Sequence[Head]) -> Candidates:
     order of `heads`.
     """
     live = [head for head in heads if not head.is_deleted and head.document is not None]
-    documents = [_document(head) for head in live]
-    ranked = _ranked(entity, _input_frame(entity, live, documents))
+    documents = [parse_document(head.document or "null") for head in live]
+    ranked = _ranked(entity, input_frame(entity, live, documents))
     order: list[int] = ranked[ROW].to_list()
     frame = ranked.with_columns(pl.int_range(pl.len()).alias(ROW)).select(
         ENTITY,
@@ -57,15 +56,10 @@ def rank_candidates(entity: Entity, heads: Sequence[Head]) -> Candidates:
     )
 
 
-def _document(head: Head) -> dict[str, Any]:
-    """Read a record; one that is no JSON object has no values."""
-    document = json.loads(head.document or "null")
-    return document if isinstance(document, dict) else {}
-
-
-def _input_frame(
+def input_frame(
     entity: Entity, heads: list[Head], documents: list[dict[str, Any]]
 ) -> pl.DataFrame:
+    """Lay out the inputs of records, a row each, in their order."""
     inputs = entity.config.inputs
     data: dict[str, Any] = {
         ENTITY: [head.entity_id for head in heads],

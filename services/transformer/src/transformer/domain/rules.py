@@ -14,8 +14,14 @@ from contracts.types import Name
 from transformer.domain.identity_rules import Identity, Reference
 from transformer.domain.rule_types import ColumnName, Rule, Section
 
-Path = Annotated[str, StringConstraints(pattern=r"^\w+(\.\w+)*$", max_length=200)]
-"""Keys from the top of a JSON document downwards, joined by dots."""
+Path = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^.\s]([^.]*[^.\s])?(\.[^.\s]([^.]*[^.\s])?)*$", max_length=200),
+]
+"""Keys from the top of a JSON document downwards, joined by dots; they may contain spaces.
+
+In a list, a number is an item's place from 0, and `*` is every item.
+"""
 
 
 class InputType(StrEnum):
@@ -28,11 +34,20 @@ class InputType(StrEnum):
     """The strings of a list."""
 
     INTEGER = "integer"
-    """A whole number, or a string of digits."""
+    """A whole number however it is written (`7`, `7.0`), or a string of digits."""
+
+    NUMERIC = "numeric"
+    """A decimal exactly as it is written, also in a string and with commas for thousands."""
+
+    DOUBLE = "double"
+    """The same as a floating-point number."""
 
     BOOLEAN = "boolean"
     DATE = "date"
     """A string that begins with `YYYY-MM-DD`."""
+
+    TIMESTAMPTZ = "timestamptz"
+    """A moment as ISO 8601 writes it; one that names no zone is meant in UTC."""
 
     COUNT = "count"
     """How many items a list has; 0 where there is none."""
@@ -42,13 +57,19 @@ class InputType(StrEnum):
 
 
 class ColumnType(StrEnum):
-    """Types of silver columns, by their names in PostgreSQL."""
+    """Types of silver columns, by their names in PostgreSQL (`double` for `double precision`)."""
 
     TEXT = "text"
     TEXTS = "text[]"
     INTEGER = "integer"
+    BIGINT = "bigint"
+    NUMERIC = "numeric"
+    """Exact, with up to 26 digits before the point and 12 behind it."""
+
+    DOUBLE = "double"
     BOOLEAN = "boolean"
     DATE = "date"
+    TIMESTAMPTZ = "timestamptz"
 
 
 class Input(Section):
@@ -208,6 +229,15 @@ class EntityConfig(Section):
     table: ColumnName
     """In schema `silver`."""
 
+    description: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+    """What a row is, for whoever looks at the table."""
+
+    find_by: tuple[ColumnName, ...] = ()
+    """Columns by which people look for a record, beside its id; indexed."""
+
+    indexes: tuple[Annotated[tuple[ColumnName, ...], Field(min_length=1)], ...] = ()
+    """Further indexes: the columns of each, in order."""
+
     ruleset_version: Annotated[int, Field(ge=1)]
     """Raised with every change of the rules; stored beside everything they produce."""
 
@@ -235,6 +265,10 @@ class EntityConfig(Section):
             *_duplicates("column", [*RESERVED_COLUMNS, *self.fields, *self.rollups, *self.derived]),
             *_unknown("newest_first", self.newest_first, self.inputs),
             *_unknown("quality.key_fields", self.quality.key_fields, self.column_types()),
+            *_unknown("find_by", self.find_by, self.stored_columns()),
+            *_unknown(
+                "indexes", [name for index in self.indexes for name in index], self._readable()
+            ),
             *_unknown(
                 "references.field", [item.field for item in self.references], self.stored_columns()
             ),
@@ -288,6 +322,9 @@ class EntityConfig(Section):
             **self.derived,
         }
         return {name: kind for name, kind in self.column_types().items() if rules[name].stored}
+
+    def _readable(self) -> set[str]:
+        return {*self.stored_columns(), *RESERVED_COLUMNS}
 
     def _priority_problems(self) -> list[str]:
         known = [source.name for source in self.sources]
