@@ -1,7 +1,7 @@
 from typing import Any, cast
 
 from chassis.bus.delivery import Batch
-from contracts.topics import FILE_CHANGED
+from contracts.topics import FILE_CHANGED, RECORD_CHANGED
 from ingestor.consumers import subscribe
 
 
@@ -13,11 +13,15 @@ class RecordingBus:
         self.subscribed.append((topic, handler))
 
 
-async def ingest(_: Batch[Any]) -> None:
+async def ingest_files(_: Batch[Any]) -> None:
     return
 
 
-def test_file_events_go_to_ingestion() -> None:
+async def ingest_records(_: Batch[Any]) -> None:
+    return
+
+
+def test_each_kind_of_event_goes_to_its_handler() -> None:
     bus = RecordingBus()
-    subscribe(cast("Any", bus), ingest=ingest)
-    assert bus.subscribed == [(FILE_CHANGED, ingest)]
+    subscribe(cast("Any", bus), files=ingest_files, records=ingest_records)
+    assert bus.subscribed == [(FILE_CHANGED, ingest_files), (RECORD_CHANGED, ingest_records)]

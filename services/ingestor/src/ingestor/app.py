@@ -20,8 +20,9 @@ from ingestor.consumers import subscribe
 from ingestor.domain.transcripts.tree import check_expat
 from ingestor.handlers.fetching import Fetcher
 from ingestor.handlers.ingest_files import IngestFiles
+from ingestor.handlers.ingest_records import IngestRecords
 from ingestor.ports import Catalog
-from ingestor.settings import IngestorSettings, read_sections
+from ingestor.settings import IngestorSettings, read_record_sections, read_sections
 
 PARTITION_CHECK_SECONDS = 6 * 3600.0
 PROBE_KEY = "raw/probe"
@@ -39,8 +40,9 @@ async def run(settings: IngestorSettings) -> None:
     async with host("ingestor", settings) as process:
         catalog = PostgresCatalog(process.database)
         blobs = open_blobs(settings.blobs)
-        async with handler(settings, sources, catalog=catalog, blobs=blobs) as ingest:
-            subscribe(process.bus, ingest=ingest)
+        records = IngestRecords(read_record_sections(sources), catalog=catalog, blobs=blobs)
+        async with handler(settings, sources, catalog=catalog, blobs=blobs) as files:
+            subscribe(process.bus, files=files, records=records)
             process.background("partitions", keep_partitions(catalog))
             process.health.readiness["object-store"] = probe(blobs)
             await process.run()

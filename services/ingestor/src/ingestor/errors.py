@@ -1,7 +1,7 @@
-"""Why a file does not become a bronze version.
+"""Why a file or a record does not become a bronze version.
 
 PermanentError
-├── UnparseableError         the bytes are not a document of the expected kind
+├── UnparseableError         the file or record is not what its source should give
 │   └── UnsafeDocumentError  they try to exhaust the parser, or to reach beyond it
 ├── DocumentTooLargeError    more bytes than the source allows
 ├── UnknownSourceError       no configured source has that name
@@ -14,7 +14,7 @@ from contracts.errors import ErrorCategory
 
 
 class UnparseableError(PermanentError):
-    """The file is not a readable document of its kind."""
+    """The file or record is not readable as one of its kind."""
 
     default_category = ErrorCategory.CONTENT_PARSE
 

@@ -11,6 +11,12 @@ FILES = Counter(
     "superseded, absent, vanished, rejected.",
     ("source", "outcome"),
 )
+RECORDS = Counter(
+    "ingestor_record_events_total",
+    "Record events applied, by what came of them: stored, tombstoned, unchanged, duplicate, "
+    "absent, rejected.",
+    ("source", "outcome"),
+)
 FETCHED_BYTES = Counter("ingestor_fetched_bytes_total", "Bytes read from shares.", ("source",))
 FETCH_DURATION = Histogram(
     "ingestor_fetch_duration_seconds",

@@ -1,5 +1,6 @@
 """The ingestor's settings, and its section of `config/sources.yaml`."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -71,6 +72,22 @@ class IngestSection(BaseModel):
         if value not in PARSERS:
             raise ValueError(f"there is no parser {value!r}, only: {', '.join(sorted(PARSERS))}")
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSection:
+    """How the records of one source enter bronze."""
+
+    source_system: str
+
+
+def read_record_sections(sources: SourcesConfig) -> dict[str, RecordSection]:
+    """Return what is known of the record sources, by source."""
+    return {
+        source.name: RecordSection(source.source_system)
+        for source in sources.sources
+        if source.records is not None
+    }
 
 
 def read_sections(sources: SourcesConfig) -> dict[str, IngestSection]:

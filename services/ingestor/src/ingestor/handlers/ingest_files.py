@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import TypeAlias, assert_never
 
 from chassis.bus.delivery import Batch, Delivery
-from chassis.errors import PermanentError, TransientError
+from chassis.errors import PermanentError
 from chassis.failpoints import reach
 from chassis.logs import get_logger
 from chassis.shares.paths import validate_file_path
 from contracts.files import FileChanged
-from contracts.layers import BronzeOperation, BronzeStored
+from contracts.layers import BronzeOperation
 from contracts.topics import BRONZE_STORED
 from ingestor import metrics
 from ingestor.domain.changes import PathPlan, plan_paths
@@ -26,6 +26,7 @@ from ingestor.domain.versions import (
     external_id_of,
 )
 from ingestor.errors import UnknownSourceError, VanishedFileError
+from ingestor.handlers.answers import first_of, stored
 from ingestor.handlers.fetching import Fetched, Fetcher, FileEvent, Ready, Refused, Vanished
 from ingestor.ports import Catalog, OpenScratch, RecordError, Scratch
 from ingestor.settings import IngestSection
@@ -106,7 +107,7 @@ class IngestFiles:
                     for event in events
                 ]
         except BaseExceptionGroup as errors:
-            raise _first_of(errors) from errors
+            raise first_of(errors) from errors
         return [(event, task.result()) for event, task in zip(events, tasks, strict=True)]
 
     async def _write(
@@ -122,17 +123,11 @@ class IngestFiles:
             for (event, version), result in zip(steps, written, strict=True):
                 if result.outcome is not WriteOutcome.DUPLICATE:
                     transaction.publish(
-                        BRONZE_STORED, _stored(version, result), cause=event.delivery.event
+                        BRONZE_STORED, stored(version, result), cause=event.delivery.event
                     )
             await self._catalog.record_errors(transaction, errors)
             await reach("ingestor.written")
         return [(event, result) for (event, _), result in zip(steps, written, strict=True)]
-
-
-def _first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error to go on with: a bug, if there is one, before an outage."""
-    _, other = errors.split(TransientError)
-    return (other or errors).exceptions[0]
 
 
 def _steps(
@@ -177,21 +172,6 @@ def _tombstone(event: FileEvent, key: ExternalKey) -> NewVersion:
         sequence=event.sequence,
         event_id=event.delivery.event.id,
         correlation_id=event.delivery.event.correlationid or event.delivery.event.id,
-    )
-
-
-def _stored(version: NewVersion, written: Written) -> BronzeStored:
-    """Say what became of a file event; whoever announced the file waits for the answer."""
-    appended = written.outcome is WriteOutcome.APPENDED
-    return BronzeStored(
-        operation=version.operation if appended else BronzeOperation.UNCHANGED,
-        entity_type=version.entity_type,
-        entity_id=written.entity_id or version.external_id,
-        source_system=version.source_system,
-        external_id=version.external_id,
-        version=written.version,
-        content_hash=version.content_hash,
-        blob_key=version.blob_key,
     )
 
 
