@@ -141,7 +141,7 @@ def compile_entity(config: EntityConfig) -> Entity:
             )
             for name, field in config.fields.items()
         },
-        identity=config.identity and compile_identity(config.identity, record),
+        identity=compile_identity(config.identity, record) if config.identity else None,
         children=children,
         rollups=_compile_rollups(config),
         derived=derived,
