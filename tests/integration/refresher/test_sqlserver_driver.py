@@ -119,7 +119,7 @@ async def test_a_refused_login_is_permanent(server: ScriptedServer) -> None:
     assert refused.value.facts["trouble"] == "login"
 
 
-async def test_a_server_that_is_not_there_is_transient(server: ScriptedServer) -> None:
+async def test_a_server_that_is_not_there_is_transient() -> None:
     async with DriverProcess() as process:
         with pytest.raises(SqlServerLostError):
             await process.connect(

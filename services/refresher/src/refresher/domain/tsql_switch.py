@@ -1,0 +1,269 @@
+"""The swap by switch: partitions, or whole tables, change places as a change of catalogs.
+
+Staging and the table that keeps the old rows are twins of the target: same columns, same indexes,
+same partition scheme, so that partition n of the one fits partition n of the other, with no check
+to prove a range and no file group to compare.
+"""
+
+from collections.abc import Sequence
+
+from refresher.domain import tsql_names as names
+from refresher.domain import tsql_types as types
+from refresher.domain.catalog import Column, Index, Partition, TableRef
+from refresher.domain.dialect import TableDraft
+from refresher.domain.plan import Swap, TablePlan, Window
+from refresher.domain.statements import Statement
+from refresher.domain.tsql_landing import arrival_statements, drop, landing_statements, own_schema
+from refresher.domain.tsql_names import quote
+from refresher.domain.values import compare
+
+_SCHEMA_LOCK = "SCH-M"
+
+
+def affected(partitions: Sequence[Partition], window: Window | None) -> list[Partition]:
+    """Return the partitions that a window touches; all of them without one."""
+    if window is None:
+        return list(partitions)
+    return [partition for partition in partitions if _touches(partition, window)]
+
+
+def _touches(partition: Partition, window: Window) -> bool:
+    if partition.upper is not None and compare(partition.upper, window.low) <= 0:
+        return False
+    high = window.high
+    return partition.lower is None or high is None or compare(partition.lower, high) <= 0
+
+
+class Switch:
+    """Statements that switch one table, or its partitions."""
+
+    def __init__(self, draft: TableDraft, plan: TablePlan) -> None:
+        self._draft = draft
+        self._plan = plan
+        self._key = draft.config.name
+        self._target = names.table(draft.target.ref)
+        self._staging = names.table(plan.staging)
+        self._undo = names.table(plan.undo)
+        self._numbers = [
+            partition.number for partition in affected(draft.target.partitions, draft.window)
+        ]
+
+    @property
+    def _is_rename(self) -> bool:
+        """Whether the whole table must be renamed: this server does not switch."""
+        return (
+            self._plan.swap is Swap.RENAME
+            and self._draft.target.facts.get("switch", "yes") != "yes"
+        )
+
+    # --- staging ---------------------------------------------------------------------------
+    def stage(self) -> tuple[Statement, ...]:
+        """Return what makes the twins: staging as a bare heap, the other complete and empty."""
+        keeps_old = [] if self._is_rename else [*self._twin(self._plan.undo), *self._finish_undo()]
+        return (
+            self._say(own_schema(), "make the schema of our own tables"),
+            *self._twin(self._plan.staging),
+            *keeps_old,
+            *landing_statements(self._draft, self._plan),
+        )
+
+    def build(self) -> tuple[Statement, ...]:
+        """Return what needs a scan of the new rows, so that the switch needs none."""
+        return (
+            *arrival_statements(self._draft, self._plan),
+            *self._finish(self._plan.staging),
+            self._say(f"UPDATE STATISTICS {self._staging}", "gather statistics of staging"),
+        )
+
+    def _twin(self, ref: TableRef) -> list[Statement]:
+        added = [types.as_added(column) for column in self._draft.added]
+        widened = {
+            source.name: types.followed(target, source) for target, source in self._draft.widened
+        }
+        columns = [widened.get(column.name, column) for column in self._draft.target.columns]
+        declared = ", ".join(_declare(column) for column in (*columns, *added))
+        space = self._draft.target.facts.get("space")
+        return [
+            self._say(drop(ref), "remove an older table of the same name"),
+            self._say(
+                f"CREATE TABLE {names.table(ref)} ({declared}){f' ON {space}' if space else ''}",
+                "make a twin of the table",
+            ),
+        ]
+
+    def _finish_undo(self) -> list[Statement]:
+        return self._finish(self._plan.undo)
+
+    def _finish(self, ref: TableRef) -> list[Statement]:
+        """Return indexes, checks and references, clustered index first."""
+        table = self._draft.target
+        twin = names.table(ref)
+        ordered = sorted(table.indexes, key=lambda item: item.facts.get("clustered") != "yes")
+        statements = [self._say(_index(index, twin), "build an index") for index in ordered]
+        statements += [
+            self._say(
+                f"ALTER TABLE {twin} WITH {'CHECK' if check.is_trusted else 'NOCHECK'} "
+                f"ADD CONSTRAINT {quote(check.name)} CHECK {check.definition}",
+                "add a check and prove it",
+            )
+            for check in table.checks
+        ]
+        statements += [
+            self._say(
+                f"ALTER TABLE {twin} WITH {'CHECK' if key.is_trusted else 'NOCHECK'} "
+                f"ADD CONSTRAINT {quote(key.name)} FOREIGN KEY ({names.listed(key.columns)}) "
+                f"REFERENCES {names.table(key.references)} "
+                f"({names.listed(key.referenced_columns)}){_actions(key.on_delete)}",
+                "add a reference and prove it",
+            )
+            for key in table.foreign_keys
+        ]
+        disabled = [check.name for check in table.checks if not check.is_enabled]
+        disabled += [key.name for key in table.foreign_keys if not key.is_enabled]
+        statements += [
+            self._say(
+                f"ALTER TABLE {twin} NOCHECK CONSTRAINT {quote(name)}", "as the target has it"
+            )
+            for name in disabled
+        ]
+        return statements
+
+    # --- swap ------------------------------------------------------------------------------
+    def swap(self) -> list[Statement]:
+        """Return the switch itself: old rows out, new rows in."""
+        if self._is_rename:
+            return [*self._rename_out(self._plan.undo), *self._rename_in(self._plan.staging)]
+        return [*self._moves(self._staging, self._undo), *self._reseed()]
+
+    def undo(self) -> list[Statement]:
+        """Return the switch backwards."""
+        if self._is_rename:
+            return [
+                *self._rename_out(self._plan.staging),
+                *self._rename_in(self._plan.undo),
+                *self._rename_constraints(f"{self._mark(self._plan.undo)}", ""),
+            ]
+        return [*self._moves(self._undo, self._staging), *self._reseed()]
+
+    def _moves(self, fresh: str, old: str) -> list[Statement]:
+        """Return what moves the target's rows to `old`, and those of `fresh` to the target."""
+        if self._plan.swap is Swap.RENAME:
+            pairs = [("", "")]
+        else:
+            pairs = [(f" PARTITION {number}", f" PARTITION {number}") for number in self._numbers]
+        statements = []
+        for here, there in pairs:
+            statements += [
+                self._say(
+                    f"ALTER TABLE {self._target} SWITCH{here} TO {old}{there}",
+                    "move the old rows out",
+                    lock=_SCHEMA_LOCK,
+                ),
+                self._say(
+                    f"ALTER TABLE {fresh} SWITCH{there} TO {self._target}{here}",
+                    "move the new rows in",
+                    lock=_SCHEMA_LOCK,
+                ),
+            ]
+        return statements
+
+    def _reseed(self) -> list[Statement]:
+        """Return what moves the identity behind the largest number; a switch leaves it behind."""
+        if not any(column.identity for column in self._draft.target.columns):
+            return []
+        sql = f"DBCC CHECKIDENT ({names.literal(self._target)}, RESEED) WITH NO_INFOMSGS"
+        return [self._say(sql, "move the identity behind the largest number")]
+
+    def after(self) -> list[Statement]:
+        """Return what follows the commit."""
+        return [self._say(f"UPDATE STATISTICS {self._target}", "gather statistics")]
+
+    # --- renaming --------------------------------------------------------------------------
+    def _rename_out(self, keep: TableRef) -> list[Statement]:
+        live = self._draft.target.ref
+        return [
+            *self._rename_constraints("", self._mark(keep)),
+            self._rename(names.table(live), keep.name),
+            self._say(
+                f"ALTER SCHEMA {quote(keep.schema)} "
+                f"TRANSFER {names.table(TableRef(live.schema, keep.name))}",
+                "put the old table aside",
+                lock=_SCHEMA_LOCK,
+            ),
+        ]
+
+    def _rename_in(self, place: TableRef) -> list[Statement]:
+        live = self._draft.target.ref
+        return [
+            self._say(
+                f"ALTER SCHEMA {quote(live.schema)} TRANSFER {names.table(place)}",
+                "bring the new table",
+                lock=_SCHEMA_LOCK,
+            ),
+            self._rename(names.table(TableRef(live.schema, place.name)), live.name),
+        ]
+
+    def _rename_constraints(self, before: str, after: str) -> list[Statement]:
+        """Return what makes room: names of constraints are unique in a schema."""
+        table = self._draft.target
+        found = [index.name for index in table.indexes if index.constraint is not None]
+        found += [check.name for check in table.checks]
+        found += [key.name for key in table.foreign_keys]
+        return [
+            self._rename(names.table(TableRef(table.ref.schema, before + name)), after + name)
+            for name in found
+        ]
+
+    def _mark(self, keep: TableRef) -> str:
+        return f"{keep.name[0]}_{self._draft.run}_"
+
+    def _rename(self, name: str, to: str) -> Statement:
+        # `sp_rename` takes the new name as it is: quoted, the quotes become part of it.
+        return self._say(
+            f"EXECUTE sp_rename @objname = {names.literal(name)}, "
+            f"@newname = {names.literal(to)}, @objtype = N'OBJECT'",
+            "rename",
+            lock=_SCHEMA_LOCK,
+        )
+
+    # --- end -------------------------------------------------------------------------------
+    def clean(self) -> tuple[Statement, ...]:
+        """Return what removes staging."""
+        return (self._say(drop(self._plan.staging), "remove staging"),)
+
+    def forget(self) -> tuple[Statement, ...]:
+        """Return what removes the old rows."""
+        return (self._say(drop(self._plan.undo), "forget the old rows"),)
+
+    def _say(self, sql: str, purpose: str, *, lock: str | None = None) -> Statement:
+        return Statement(sql=sql, purpose=purpose, table=self._key, lock=lock)
+
+
+def _declare(column: Column) -> str:
+    """Return a column of a twin: also what the database computes must be the same."""
+    computed = column.facts.get("computed")
+    if computed is not None:
+        persisted = " PERSISTED" if column.facts.get("persisted") == "yes" else ""
+        not_null = " NOT NULL" if persisted and not column.is_nullable else ""
+        return f"{quote(column.name)} AS {computed}{persisted}{not_null}"
+    extras = ""
+    if column.facts.get("sparse") == "yes":
+        extras += " SPARSE"
+    if column.identity:
+        extras += f" IDENTITY({column.identity})"
+    if column.facts.get("rowguidcol") == "yes":
+        extras += " ROWGUIDCOL"
+    head, _, null = types.declare(column).rpartition(
+        " NOT NULL" if not column.is_nullable else " NULL"
+    )
+    return f"{head}{extras}{' NULL' if column.is_nullable else ' NOT NULL'}{null}"
+
+
+def _index(index: Index, table: str) -> str:
+    if index.constraint is not None:
+        return f"ALTER TABLE {table} ADD CONSTRAINT {quote(index.name)} {index.constraint}"
+    return index.definition.replace("{index}", quote(index.name)).replace("{table}", table)
+
+
+def _actions(on_delete: str) -> str:
+    return "" if on_delete == "no action" else f" ON DELETE {on_delete.upper()}"
