@@ -3,14 +3,29 @@
 import asyncio
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from chassis.errors import PermanentError
 from chassis.migrations import OWNERS, Migration, Phase, migrate
+from contracts.errors import ErrorCategory
 from penstock.commands.examples import examples
 from penstock.settings import DatabaseAccess, read_access
+
+_SILVER = "transformer"
+_DEADLINE_SECONDS = 120.0
+
+
+class SilverTablesError(PermanentError):
+    """The silver tables cannot be made."""
+
+    default_category = ErrorCategory.CONFIG_VALIDATION
 
 
 class PhaseChoice(StrEnum):
@@ -46,23 +61,60 @@ def migrate_command(
     phase: Annotated[
         PhaseChoice, typer.Option(help="pre: before a roll-out; post: after it.")
     ] = PhaseChoice.ALL,
+    config: Annotated[
+        Path,
+        typer.Option(
+            help="Folder with the configuration files.", envvar="PENSTOCK_CONFIG_DIRECTORY"
+        ),
+    ] = Path("config"),
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Apply the SQL migrations that the database still lacks.
+    """Apply the SQL migrations, and make the silver tables, that the database still lacks.
 
-    Repeating it changes nothing, and two at a time wait for each other. The database is that of
+    Silver tables follow from `config/entities`; they are only ever extended. Repeating it changes
+    nothing, and two at a time wait for each other. The database is that of
     `DATABASE_URL`, else that of the local stack.
     """
     url = read_access(DatabaseAccess).database.url.get_secret_value()
     owners = installed_owners()
     applied = asyncio.run(migrate(url, owners=owners, phases=_PHASES[phase]))
+    made = [] if phase is PhaseChoice.POST else make_tables(url, config)
     if as_json:
-        typer.echo(json.dumps([_as_json(migration) for migration in applied], indent=2))
+        told = [_as_json(migration) for migration in applied]
+        told += [{"owner": _SILVER, "version": None, "phase": "pre", "name": name} for name in made]
+        typer.echo(json.dumps(told, indent=2))
         return
     for migration in applied:
         typer.echo(f"applied {_name(migration)}")
-    count = f"{len(applied)} applied" if applied else "nothing to do"
+    for name in made:
+        typer.echo(f"applied {name}")
+    total = len(applied) + len(made)
+    count = f"{total} applied" if total else "nothing to do"
     typer.echo(f"The database is up to date for {', '.join(owners)}: {count}.")
+
+
+def make_tables(url: str, config: Path) -> list[str]:
+    """Have the transformer make the silver tables that the rules need; return what it did.
+
+    It does so in its own process, as for `penstock doctor`: only it knows the rules.
+
+    Raises:
+        SilverTablesError: the rules and the tables do not fit; says why.
+    """
+    if importlib.util.find_spec(_SILVER) is None or not (config / "entities").is_dir():
+        return []
+    addresses = {"DATABASE_URL": url, "PENSTOCK_CONFIG_DIRECTORY": str(config)}
+    done = subprocess.run(  # noqa: S603 - our own module, no shell
+        [sys.executable, "-m", _SILVER, "--tables"],
+        env=os.environ | addresses,  # noqa: TID251 - handed on to a child
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SilverTablesError(done.stderr.strip() or f"exit code {done.returncode}")
+    return done.stdout.splitlines()
 
 
 def installed_owners() -> tuple[str, ...]:
