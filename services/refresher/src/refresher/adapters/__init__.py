@@ -1,1 +1,1 @@
-"""The ports on PostgreSQL and SQL Server."""
+"""The databases that are refreshed, and the ledger of what was done."""

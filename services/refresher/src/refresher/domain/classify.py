@@ -93,6 +93,7 @@ def _mask(column: Column, chosen: MaskClass, rule: MaskRule, masking: MaskingCon
         kind=column.kind,
         type=column.type,
         length=column.length,
+        base=column.facts.get("base", ""),
         mask_class=rule.mask_class,
         method=chosen.method,
         value=chosen.value,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import IntEnum
 from functools import lru_cache
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -39,38 +40,48 @@ _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "int": 2**31 - 1, "tiny
 _BIGGEST = 2**63 - 1
 
 
+class Outcome(IntEnum):
+    """What became of one value."""
+
+    MASKED = 0
+    EMPTY = 1
+    """Null, or nothing in it to hide: no letter and no digit."""
+
+    UNCHANGED = 2
+
+
 class Masker:
     """Masks the values of one column and counts what it did."""
 
     def __init__(self, mask: Mask, key: bytes) -> None:
         self._function = mask_function(mask, key)
         self._may_repeat = mask.method in (MaskMethod.FIXED, MaskMethod.NULL)
-        self._masked = self._empty = self._unchanged = 0
+        self.counts = [0] * len(Outcome)
+        """Values so far, by outcome; an adapter that remembers masks counts here itself."""
 
     def __call__(self, value: Any) -> Any:
-        """Return the mask of a value."""
-        if value is None:
-            self._empty += 1
-            return None
-        masked = self._function(value)
-        if masked != value or self._may_repeat:
-            self._masked += 1
-        elif _has_substance(value):
-            self._unchanged += 1
-        else:
-            self._empty += 1
+        """Return the mask of a value, and count it."""
+        masked, outcome = self.apply(value)
+        self.counts[outcome] += 1
         return masked
 
-    def repeat(self, *, masked: int = 0, empty: int = 0, unchanged: int = 0) -> None:
-        """Count values that an adapter recognised as seen before."""
-        self._masked += masked
-        self._empty += empty
-        self._unchanged += unchanged
+    def apply(self, value: Any) -> tuple[Any, Outcome]:
+        """Return the mask of a value and what became of it, without counting."""
+        if value is None:
+            return None, Outcome.EMPTY
+        masked = self._function(value)
+        if masked != value or self._may_repeat:
+            return masked, Outcome.MASKED
+        return masked, Outcome.UNCHANGED if _has_substance(value) else Outcome.EMPTY
 
     @property
     def proof(self) -> MaskProof:
         """What happened so far."""
-        return MaskProof(masked=self._masked, empty=self._empty, unchanged=self._unchanged)
+        return MaskProof(
+            masked=self.counts[Outcome.MASKED],
+            empty=self.counts[Outcome.EMPTY],
+            unchanged=self.counts[Outcome.UNCHANGED],
+        )
 
 
 def mask_function(mask: Mask, key: bytes) -> MaskFunction:

@@ -41,6 +41,8 @@ class Mask:
     kind: TypeKind
     type: str
     length: int | None
+    base: str = ""
+    """The base type in the engine's short name, e.g. `varchar`, `int4`."""
     mask_class: str
     method: MaskMethod
     value: str | None = None

@@ -145,6 +145,7 @@ def _component(
 def _outside(pairs: Mapping[str, Pair]) -> list[str]:
     """Return a warning for every reference to or from a table that is not refreshed with it."""
     inside = {pair.target.ref for pair in pairs.values()}
+    inside |= {leaf.ref for pair in pairs.values() for leaf in pair.target.partitions}
     warnings: list[str] = []
     for key, pair in pairs.items():
         warnings.extend(

@@ -69,7 +69,7 @@ class PostgresDialect:
             return None
         lows = [item.lower for item in touched if item.lower is not None]
         if len(lows) < len(touched):
-            return window
+            return None
         lowest = min(lows, key=cmp_to_key(compare))
         return replace(window, low=lowest, deletes_missing=True)
 
@@ -160,16 +160,11 @@ def _obstacle(config: TableConfig, target: Table, refreshed: Sequence[Table]) ->
 
 
 def _obstacles(config: TableConfig, target: Table, refreshed: Sequence[Table]) -> Iterator[str]:
-    others = {table.ref for table in refreshed if table.ref != target.ref}
     if not target.partitions:
         yield "the table has no partitions"
     if target.facts.get("levels") == "many":
         yield "its partitions have partitions"
-    if target.referenced_by:
-        yield f"{target.referenced_by[0].table} refers to it"
-    for reference in target.references:
-        if reference.references in others:
-            yield f"{reference.references}, to which it refers, is refreshed together with it"
+    yield from _bound_by_references(target, refreshed)
     if any(item.facts.get("triggers") for item in target.partitions):
         yield "a partition has triggers of its own"
     if config.keep_rows is not None or config.local_rows is not LocalRows.OVERWRITE:
@@ -177,10 +172,25 @@ def _obstacles(config: TableConfig, target: Table, refreshed: Sequence[Table]) -
     if not config.truncate_target:
         yield "`truncate_target` is false"
     if config.sync_mode is not SyncMode.FULL_REPLACE:
-        if (config.incremental_column,) != target.partition_key:
-            yield f"it is partitioned by something else than `{config.incremental_column}`"
-        if any(item.is_default for item in target.partitions):
-            yield "it has a default partition"
+        yield from _bound_by_window(config, target)
+
+
+def _bound_by_references(target: Table, refreshed: Sequence[Table]) -> Iterator[str]:
+    others = {table.ref for table in refreshed if table.ref != target.ref}
+    if target.referenced_by:
+        yield f"{target.referenced_by[0].table} refers to it"
+    for reference in target.references:
+        if reference.references in others:
+            yield f"{reference.references}, to which it refers, is refreshed together with it"
+
+
+def _bound_by_window(config: TableConfig, target: Table) -> Iterator[str]:
+    if (config.incremental_column,) != target.partition_key:
+        yield f"it is partitioned by something else than `{config.incremental_column}`"
+    if any(item.is_default for item in target.partitions):
+        yield "it has a default partition"
+    if any(item.lower is None for item in target.partitions):
+        yield "a partition has no lower bound"
 
 
 def _is_wider(source: Column, target: Column) -> bool:

@@ -276,7 +276,7 @@ def _grants(partition: Partition, fresh: TableRef) -> list[str]:
 
 
 _INDEX = re.compile(
-    r"^(CREATE (?:UNIQUE )?INDEX )(?:\"(?:[^\"]|\"\")+\"|\S+)( ON )(?:ONLY )?", re.I
+    r"^(CREATE (?:UNIQUE )?INDEX )(?:\"(?:[^\"]|\"\")+\"|\S+)( ON )(?:ONLY )?", re.IGNORECASE
 )
 
 

@@ -1,0 +1,384 @@
+"""A production and a UAT database on PostgreSQL."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from chassis.db import Connection
+from chassis.failpoints import reach
+from refresher.adapters import postgres_identity
+from refresher.adapters.copy_binary import MaskedStream
+from refresher.adapters.postgres_catalog import read_catalog
+from refresher.adapters.postgres_connections import Connections
+from refresher.adapters.postgres_copy import Pace, copy_rows
+from refresher.adapters.postgres_swap import Exchange, execute_once, prepare, run_each
+from refresher.domain.catalog import Catalog, Extent, Side, TableRef
+from refresher.domain.dialect import Dialect
+from refresher.domain.guards import Identity, VerifiedTarget
+from refresher.domain.masking import Masker
+from refresher.domain.pgsql import PostgresDialect, names
+from refresher.domain.plan import ComponentPlan, Plan, Swap, TablePlan
+from refresher.domain.statements import Statement
+from refresher.domain.values import Value
+from refresher.domain.verification import ColumnSummary, Summary, Verification
+from refresher.errors import SwapBusyError
+from refresher.ports import Fence, Loaded, Progress, Question, Swapped
+
+_TABLES_AT_ONCE = 2
+_SCHEMA_ATTEMPTS = 50
+
+
+class PostgresEngine:
+    """Both databases, and everything a refresh does to them."""
+
+    def __init__(self, source: Connections, target: Connections, *, silence: float) -> None:
+        self._sides = {Side.SOURCE: source, Side.TARGET: target}
+        self._dialect = PostgresDialect()
+        self._silence = silence
+
+    @property
+    def dialect(self) -> Dialect:
+        """PostgreSQL's language."""
+        return self._dialect
+
+    # --- looking ---------------------------------------------------------------------------
+    async def identify(self, side: Side) -> Identity:
+        """Ask a database who it is and what the login may do."""
+        async with self._sides[side].lend() as connection:
+            return await postgres_identity.identify(connection)
+
+    async def read_catalog(self, side: Side, tables: Collection[TableRef]) -> Catalog:
+        """Read what the catalogs say about these tables."""
+        async with self._sides[side].lend() as connection:
+            return await read_catalog(connection, tables)
+
+    async def measure(self, side: Side, questions: Sequence[Question]) -> list[Extent]:
+        """Answer questions about sizes and bounds."""
+        async with self._sides[side].lend() as connection:
+            return [await _measure(connection, side, question) for question in questions]
+
+    # --- schema ----------------------------------------------------------------------------
+    async def apply_schema(self, target: VerifiedTarget, table: TablePlan) -> None:
+        """Execute `table.schema`, a short transaction each."""
+        for statement in table.schema:
+            await self._alter(target, statement)
+
+    async def _alter(self, target: VerifiedTarget, statement: Statement) -> None:
+        for _ in range(_SCHEMA_ATTEMPTS):
+            async with self._sides[Side.TARGET].write(target) as connection:
+                try:
+                    async with connection.transaction():
+                        await connection.execute("set local lock_timeout = 200")
+                        await connection.execute(statement.sql)
+                except asyncpg.LockNotAvailableError:
+                    await asyncio.sleep(0.1)
+                    continue
+            return
+        raise SwapBusyError(f"{statement.table}: no lock to {statement.purpose}")
+
+    # --- loading ---------------------------------------------------------------------------
+    async def load(
+        self,
+        target: VerifiedTarget,
+        plan: Plan,
+        component: ComponentPlan,
+        *,
+        key: bytes,
+        progress: Progress,
+    ) -> Mapping[str, Loaded]:
+        """Fill staging for a component's tables, build it, and compare it with the source."""
+        async with self._sides[Side.TARGET].write(target) as connection:
+            await prepare(connection)
+        slots = asyncio.Semaphore(_TABLES_AT_ONCE)
+        with _first_failure():
+            async with self._snapshot() as snapshot, asyncio.TaskGroup() as group:
+                tasks = {
+                    table.key: group.create_task(
+                        self._load_table(
+                            _Load(
+                                target=target,
+                                plan=plan,
+                                table=table,
+                                key=key,
+                                progress=progress,
+                                snapshot=snapshot,
+                            ),
+                            slots,
+                        )
+                    )
+                    for table in component.tables
+                }
+        return {name: task.result() for name, task in tasks.items()}
+
+    @contextlib.asynccontextmanager
+    async def _snapshot(self) -> AsyncGenerator[str]:
+        """Hold one state of the source that any number of connections can read."""
+        async with (
+            self._sides[Side.SOURCE].lend() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield await connection.fetchval("select pg_export_snapshot()")
+
+    async def _load_table(self, load: "_Load", slots: asyncio.Semaphore) -> Loaded:
+        async with slots:
+            seconds: dict[str, float] = {}
+            with _timed(seconds, "read"):
+                rows, size, maskers = await self._copy(load)
+            await reach("refresh.loaded")
+            # Staging of an exchange falls apart into partitions when it is built.
+            with _timed(seconds, "verify"):
+                verification = await self._verify(load, maskers)
+            with _timed(seconds, "build"):
+                async with self._sides[Side.TARGET].write(load.target) as connection:
+                    await run_each(connection, load.table.build)
+            await reach("refresh.built")
+            return Loaded(rows=rows, bytes=size, verification=verification, seconds=seconds)
+
+    async def _copy(self, load: "_Load") -> tuple[int, int, dict[str, Masker]]:
+        table = load.table
+        maskers = {mask.column: Masker(mask, load.key) for mask in table.masks}
+        alone = len(table.reads) == 1 and table.swap is not Swap.PARTITIONS
+        if not alone:
+            async with self._sides[Side.TARGET].write(load.target) as connection:
+                await run_each(connection, table.stage)
+        await reach("refresh.staged")
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._copy_range(load, query, maskers, is_alone=alone))
+                for query in table.reads
+            ]
+        return sum(task.result() for task in tasks), load.bytes, maskers
+
+    async def _copy_range(
+        self, load: "_Load", query: Statement, maskers: Mapping[str, Masker], *, is_alone: bool
+    ) -> int:
+        table = load.table
+        async with (
+            self._read(load.snapshot) as source,
+            self._sides[Side.TARGET].write(load.target) as target,
+            target.transaction(),
+        ):
+            if is_alone:
+                # Made and filled in one transaction: the rows can be written frozen, and nothing
+                # of them is left when it fails.
+                await run_each(target, table.stage)
+            return await copy_rows(
+                source,
+                target,
+                query,
+                into=table.staging,
+                columns=[column.name for column in table.columns],
+                masks=_stream(table, maskers),
+                pace=Pace(silence_seconds=self._silence, bytes_per_second=_bytes_pace(load)),
+                tell=load.tell,
+                freeze=is_alone,
+            )
+
+    @contextlib.asynccontextmanager
+    async def _read(self, snapshot: str) -> AsyncGenerator[Connection]:
+        async with (
+            self._sides[Side.SOURCE].lend() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.execute(f"set transaction snapshot {names.literal(snapshot)}")
+            yield connection
+
+    async def _verify(self, load: "_Load", maskers: Mapping[str, Masker]) -> Verification:
+        table = load.table
+
+        async def there() -> Summary:
+            async with self._read(load.snapshot) as connection:
+                return await _summarise(connection, table, table.source_summary)
+
+        async def here() -> Summary:
+            async with self._sides[Side.TARGET].lend() as connection:
+                return await _summarise(connection, table, table.staging_summary)
+
+        async with asyncio.TaskGroup() as group:
+            source, staging = group.create_task(there()), group.create_task(here())
+        return Verification(
+            source=source.result(),
+            staging=staging.result(),
+            masks={name: masker.proof for name, masker in maskers.items()},
+        )
+
+    # --- swapping --------------------------------------------------------------------------
+    async def swap(
+        self, target: VerifiedTarget, plan: Plan, component: ComponentPlan, *, fence: Fence
+    ) -> Swapped:
+        """Execute `component.swap` in one transaction, then `component.after`."""
+        side = self._sides[Side.TARGET]
+        work = Exchange(
+            plan=plan, component=component, kind="swap", statements=component.swap, fence=fence
+        )
+        swapped = await execute_once(side, target, work)
+        await reach("refresh.swapped")
+        async with side.write(target) as connection:
+            await run_each(connection, component.after)
+        return swapped
+
+    async def undo(
+        self, target: VerifiedTarget, plan: Plan, component: ComponentPlan, *, fence: Fence
+    ) -> Swapped:
+        """Put the old rows back in one transaction."""
+        work = Exchange(
+            plan=plan, component=component, kind="undo", statements=component.undo, fence=fence
+        )
+        return await execute_once(self._sides[Side.TARGET], target, work)
+
+    async def summarise(self, target: VerifiedTarget, table: TablePlan) -> Summary:
+        """Execute `table.target_summary`."""
+        async with self._sides[Side.TARGET].write(target) as connection:
+            return await _summarise(connection, table, table.target_summary)
+
+    # --- ending ----------------------------------------------------------------------------
+    async def clean(self, target: VerifiedTarget, table: TablePlan) -> None:
+        """Execute `table.clean`."""
+        async with self._sides[Side.TARGET].write(target) as connection:
+            await run_each(connection, table.clean)
+
+    async def forget(self, target: VerifiedTarget, table: TablePlan) -> None:
+        """Execute `table.forget`."""
+        async with self._sides[Side.TARGET].write(target) as connection:
+            await run_each(connection, table.forget)
+
+    async def leftovers(self, target: VerifiedTarget, keep: Collection[str]) -> list[str]:
+        """Drop staging and undo tables of runs that are not in `keep`."""
+        async with self._sides[Side.TARGET].write(target) as connection:
+            rows = await connection.fetch(_LEFTOVERS, names.OWN_SCHEMA, list(keep))
+            for row in rows:
+                ref = TableRef(names.OWN_SCHEMA, row["name"])
+                await connection.execute(f"drop table if exists {names.table(ref)}")
+        return [row["name"] for row in rows]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for side in self._sides.values():
+            await side.close()
+
+
+_LEFTOVERS = """
+select c.relname::text as name
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = $1 and c.relkind in ('r', 'p') and c.relname ~ '^[su]_[0-9a-f]{10}_'
+  and not split_part(c.relname, '_', 2) = any($2::text[])
+order by c.relkind, 1
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Load:
+    """One table that is being loaded."""
+
+    target: VerifiedTarget
+    plan: Plan
+    table: TablePlan
+    key: bytes
+    progress: Progress
+    snapshot: str
+    rows: int = 0
+    bytes: int = 0
+
+    async def tell(self, rows: int, size: int) -> None:
+        """Add a piece and report."""
+        self.rows += rows
+        self.bytes += size
+        await self.progress(self.table.key, self.rows, self.bytes)
+
+
+def _stream(table: TablePlan, maskers: Mapping[str, Masker]) -> MaskedStream | None:
+    if not maskers:
+        return None
+    bases = {mask.column: mask.base for mask in table.masks}
+    return MaskedStream(
+        [
+            (column.kind, bases.get(column.name, ""), maskers.get(column.name))
+            for column in table.columns
+        ]
+    )
+
+
+def _bytes_pace(load: _Load) -> float | None:
+    """Return the pace in bytes; a stream that is not unpacked does not know its rows."""
+    pace, estimate = load.plan.rows_per_second, load.table.estimate
+    if pace is None:
+        return None
+    width = max(estimate.bytes / estimate.rows if estimate.rows else 0.0, 32.0)
+    return pace * width
+
+
+async def _measure(connection: Connection, side: Side, question: Question) -> Extent:
+    table = names.table(question.ref)
+    where = f" where ({question.predicate})" if question.predicate else ""
+    parts = ["count(*) as rows"] if side is Side.TARGET else ["null::bigint as rows"]
+    for name, alias in ((question.column, ""), (question.key, "key_")):
+        if name is not None:
+            column = names.quote(name)
+            parts += [f"min({column}) as {alias}low", f"max({column}) as {alias}high"]
+    if question.column is not None:
+        parts.append(f"count(*) filter (where {names.quote(question.column)} is null) as nulls")
+    row = await connection.fetchrow(f"select {', '.join(parts)} from {table}{where}")  # noqa: S608
+    found = dict(row or {})
+    low, high = found.get("low"), found.get("high")
+    rows = found["rows"]
+    if rows is None:
+        rows = await connection.fetchval(_ESTIMATE, question.ref.schema, question.ref.name)
+    return Extent(
+        rows=max(int(rows), 0),
+        low=None if low is None else Value.of(low),
+        high=None if high is None else Value.of(high),
+        key_low=found.get("key_low"),
+        key_high=found.get("key_high"),
+        nulls=found.get("nulls") or 0,
+    )
+
+
+_ESTIMATE = """
+select coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint
+from pg_class c join pg_namespace n on n.oid = c.relnamespace,
+    pg_class l
+where n.nspname = $1 and c.relname = $2
+  and (l.oid = c.oid or l.oid in (select relid from pg_partition_tree(c.oid)))
+"""
+
+
+async def _summarise(
+    connection: Connection, table: TablePlan, statement: Statement | None
+) -> Summary:
+    assert statement is not None  # noqa: S101 - every plan has its summaries
+    parameters = (value.scalar for value in statement.parameters)
+    row = await connection.fetchrow(statement.sql, *parameters, timeout=None)
+    found = dict(row or {})
+    columns = {
+        column.name: ColumnSummary(
+            nulls=found[f"nulls_{position}"],
+            low=found.get(f"low_{position}"),
+            high=found.get(f"high_{position}"),
+        )
+        for position, column in enumerate(table.columns)
+        if f"nulls_{position}" in found
+    }
+    return Summary(rows=found["rows"], columns=columns, checksum=found.get("checksum"))
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[phase] = round(time.monotonic() - started, 3)
+
+
+@contextlib.contextmanager
+def _first_failure() -> Iterator[None]:
+    """Raise the first error of a group instead of the group; the rest was its consequence."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from error.__cause__
