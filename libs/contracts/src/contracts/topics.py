@@ -22,6 +22,7 @@ from contracts.records import RecordChanged, record_key
 from contracts.runs import RunChanged
 from contracts.schemas import SchemaDrifted
 from contracts.types import Message
+from contracts.wrds import WrdsDataRestated
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -128,6 +129,14 @@ SCHEMA_DRIFTED = Topic(
     consumers=("console",),
     partitions=3,
 )
+WRDS_DATA_RESTATED = Topic(
+    name="wrds-data.restated",
+    data=WrdsDataRestated,
+    key=lambda data: data.dataset,
+    producers=("wrds_sync",),
+    consumers=(),
+    partitions=3,
+)
 SCAN_REQUESTED = _command("scan.requested", ScanRequested, lambda data: data.source, ("scanner",))
 REFRESH_REQUESTED = _command(
     "refresh.requested", RefreshRequested, lambda data: data.table, ("refresher",)
@@ -150,6 +159,7 @@ TOPICS: tuple[Topic, ...] = (
     SILVER_CHANGED,
     RUN_CHANGED,
     SCHEMA_DRIFTED,
+    WRDS_DATA_RESTATED,
     SCAN_REQUESTED,
     REFRESH_REQUESTED,
     WRDS_SYNC_REQUESTED,

@@ -5,6 +5,7 @@ TransientError
 ├── QueryTimeoutError         a statement was cancelled: the next partition, and this one stays due
 ├── LockAcquisitionError      another writer holds the data set
 ├── LockRecoveryError         a stale lock could not be taken over
+├── SyncIncompleteError       some partitions are still due; what is done is kept
 ├── LockLostError             another writer has taken over; nothing more may be written
 └── DiskFullError             no room: temporary files are quarantined, the run ends
 PermanentError
@@ -44,6 +45,10 @@ class LockRecoveryError(TransientError):
 
 class LockLostError(TransientError):
     """Another writer has taken over the data set; nothing more may be written."""
+
+
+class SyncIncompleteError(TransientError):
+    """Some partitions are still due."""
 
 
 class DiskFullError(TransientError):

@@ -3,7 +3,7 @@
 Adapters in `wrds_sync.adapters` answer; `wrds_sync.app` joins them.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,7 +13,6 @@ from typing import Protocol
 import polars as pl
 import pyarrow as pa
 
-from wrds_sync.domain.alerts import Alert
 from wrds_sync.domain.datasets import Dataset
 from wrds_sync.domain.disk import DiskUsage
 from wrds_sync.domain.locks import LockToken
@@ -238,6 +237,10 @@ class Storage(Protocol):
         """Return where to write a partition first: a `.parquet.tmp` of this writer alone."""
         ...
 
+    async def discard(self, staged: Path) -> None:
+        """Remove a temporary file; removing nothing is fine."""
+        ...
+
     async def store(self, staged: Path, dataset: Dataset, year: int) -> StoredFile:
         """Checksum, sync and rename a finished file to its final, content-addressed name.
 
@@ -292,8 +295,12 @@ class Storage(Protocol):
         """Move a bad file out of the way, with the reason; None if it is gone or does not fit."""
         ...
 
-    async def purge(self, dataset: str, *, keep_vintages: int) -> int:
-        """Remove superseded vintages and files that no kept manifest names; return how many."""
+    async def purge(self, token: LockToken, *, keep_vintages: int) -> int:
+        """Remove superseded vintages and files that no kept manifest names; return how many.
+
+        Raises:
+            LockLostError: another writer has taken over, whose files must stay.
+        """
         ...
 
     async def purge_quarantine(self, *, before: datetime) -> int:
@@ -330,40 +337,36 @@ class Inspector(Protocol):
 class SessionCalendar(Protocol):
     """When the exchange trades."""
 
-    def last_session_due(self, now: datetime) -> date | None:
+    async def last_session_due(self, now: datetime) -> date | None:
         """Return the latest session whose data should be here by now (8 AM ET the next day)."""
         ...
 
-    def deadline_of(self, session: date) -> datetime:
-        """Return when a session's data is due."""
-        ...
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressNote:
+    """How far a sync is."""
+
+    dataset: str
+    year: int
+    rows: int
+    """Of this partition, so far."""
+
+    expected_rows: int | None
+    done: int
+    """Partitions that are finished."""
+
+    total: int
 
 
-class Watch(Protocol):
-    """Tells people and machines what happens: log events, metrics, messages."""
-
-    def alert(self, alert: Alert, *, dataset: str = "", **facts: object) -> None:
-        """Raise one of the ten alerts."""
-        ...
-
-    def progress(self, dataset: str, year: int, *, rows: int, expected: int | None) -> None:
-        """Tell how far a partition is."""
-        ...
-
-    def event(self, name: str, *, dataset: str, **facts: object) -> None:
-        """Tell a change of state."""
-        ...
+OnProgress = Callable[[ProgressNote], Awaitable[None]]
+"""Told about every half second and after every partition; may raise to stop the sync."""
 
 
 class Ledger(Protocol):
     """What other services learn of a sync; in the database where there is one."""
 
-    async def published(self, manifest: SyncManifest) -> None:
-        """Record a new vintage."""
-        ...
-
-    async def restated(self, report: RestatementReport) -> None:
-        """Record and announce that published rows changed."""
+    async def record(self, manifest: SyncManifest, report: RestatementReport | None) -> None:
+        """Record a vintage and announce what it restates; the second time nothing happens."""
         ...
 
     async def drifted(
@@ -383,4 +386,8 @@ class Backup(Protocol):
 
     async def run(self) -> int:
         """Copy; return rclone's exit code."""
+        ...
+
+    async def restore(self, target: Path) -> int:
+        """Copy everything back into a folder; return rclone's exit code."""
         ...

@@ -1,11 +1,14 @@
 """What the environment tells the mirror (S5-08)."""
 
-from datetime import date
+import os
+from datetime import date, time
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, FilePath, SecretStr
 
 from chassis.settings import (
+    DEFAULT_SECRETS_DIR,
+    SECRETS_DIR_VARIABLE,
     BlobSettings,
     DatabaseSettings,
     KafkaSettings,
@@ -65,6 +68,12 @@ class SyncSettings(SettingsPart):
     schedule: bool = env("WRDS_SYNC_SCHEDULE", default=True)
     """Whether the clock starts incremental syncs; commands always do."""
 
+    schedule_at: time = env("WRDS_SYNC_SCHEDULE_AT", time(6, 0))
+    """Eastern Time, every day: two hours before the data is due."""
+
+    backup_at: time = env("WRDS_SYNC_BACKUP_AT", time(9, 0))
+    """Eastern Time, every day, where there is a `WRDS_SYNC_BACKUP_REMOTE`."""
+
     lock_timeout_seconds: float = env("WRDS_SYNC_LOCK_TIMEOUT_SECONDS", 30.0, ge=0)
     keep_vintages: int = env("WRDS_SYNC_KEEP_VINTAGES", 3, ge=1)
     """Superseded vintages that readers may still pin; unchanged partitions cost no space twice."""
@@ -72,8 +81,6 @@ class SyncSettings(SettingsPart):
     quarantine_days: int = env("WRDS_SYNC_QUARANTINE_DAYS", 7, ge=1)
     backup_remote: str | None = env("WRDS_SYNC_BACKUP_REMOTE", None)
     """An rclone destination, e.g. `archive:wrds`; None switches backups off."""
-
-    polars_threads: int = env("WRDS_SYNC_POLARS_THREADS", 2, ge=1, le=64)
 
 
 class WrdsSyncSettings(BaseModel):
@@ -84,6 +91,27 @@ class WrdsSyncSettings(BaseModel):
     kafka: KafkaSettings
     database: DatabaseSettings
     process: ProcessSettings
-    wrds: WRDSConfig
+    wrds: WRDSConfig | None
+    """None: no account; what is here can be verified, and nothing synced."""
+
     sync: SyncSettings
     blobs: BlobSettings | None
+
+
+class MirrorSettings(BaseModel):
+    """What a command on this machine needs; a database, where there is one, decides who writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    process: ProcessSettings
+    database: DatabaseSettings | None
+    wrds: WRDSConfig | None
+    sync: SyncSettings
+    blobs: BlobSettings | None
+
+
+def secrets_dir() -> Path | None:
+    """Return the folder with a file per secret, if there is one."""
+    chosen = os.environ.get(SECRETS_DIR_VARIABLE)  # noqa: TID251 - this is the settings module
+    folder = Path(chosen or DEFAULT_SECRETS_DIR)
+    return folder if folder.is_dir() else None

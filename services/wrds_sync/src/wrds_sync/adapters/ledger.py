@@ -1,0 +1,129 @@
+"""What other services learn of a sync: rows in PostgreSQL, and events in the same transaction."""
+
+from collections.abc import Mapping
+
+from chassis.db import Database
+from contracts.schemas import DriftKind, SchemaDrifted
+from contracts.topics import SCHEMA_DRIFTED, WRDS_DATA_RESTATED
+from contracts.wrds import RestatedPartition, WrdsDataRestated
+from wrds_sync.domain.manifest import SyncManifest
+from wrds_sync.domain.restatements import RestatementReport
+
+MAX_PARTITIONS = 300
+"""In one event; the report beside the data has all."""
+
+
+class PostgresLedger:
+    """The tables `wrds_sync.*`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, manifest: SyncManifest, report: RestatementReport | None) -> None:
+        """Record a vintage and announce what it restates."""
+        async with self._database.transaction() as transaction:
+            await transaction.connection.execute(
+                _RECORD,
+                manifest.dataset,
+                manifest.vintage,
+                manifest.previous,
+                manifest.written_at,
+                manifest.synced_at,
+                manifest.rows,
+                manifest.size_bytes,
+                len(manifest.partitions),
+                manifest.source_modified,
+            )
+            if report is None:
+                return
+            is_new = await transaction.connection.fetchval(
+                _RESTATE,
+                report.dataset,
+                report.vintage,
+                report.previous,
+                report.found_at,
+                report.added,
+                report.removed,
+                report.changed,
+                report.model_dump(mode="json"),
+            )
+            if is_new and report.restated_years:
+                transaction.publish(WRDS_DATA_RESTATED, _event(report))
+
+    async def drifted(
+        self,
+        dataset: str,
+        *,
+        registered: Mapping[str, str],
+        observed: Mapping[str, str],
+        is_breaking: bool,
+    ) -> None:
+        """Announce that columns changed."""
+        kind = DriftKind.BREAKING if is_breaking else DriftKind.ADDITIVE
+        async with self._database.transaction() as transaction:
+            transaction.publish(
+                SCHEMA_DRIFTED,
+                SchemaDrifted(
+                    dataset=dataset,
+                    kind=kind,
+                    registered=dict(registered),
+                    observed=dict(observed),
+                ),
+            )
+
+
+def _event(report: RestatementReport) -> WrdsDataRestated:
+    restated = [item for item in report.partitions if item.is_restatement]
+    return WrdsDataRestated(
+        dataset=report.dataset,
+        vintage=report.vintage,
+        previous=report.previous,
+        rows_added=report.added,
+        rows_removed=report.removed,
+        rows_changed=report.changed,
+        partitions=tuple(
+            RestatedPartition(
+                year=item.year,
+                rows_added=item.added,
+                rows_removed=item.removed,
+                rows_changed=item.changed,
+            )
+            for item in restated[:MAX_PARTITIONS]
+        ),
+    )
+
+
+class SilentLedger:
+    """Without a database, the files and the log tell."""
+
+    async def record(self, manifest: SyncManifest, report: RestatementReport | None) -> None:
+        """Tell nobody."""
+
+    async def drifted(
+        self,
+        dataset: str,
+        *,
+        registered: Mapping[str, str],
+        observed: Mapping[str, str],
+        is_breaking: bool,
+    ) -> None:
+        """Tell nobody."""
+
+
+_RECORD = """
+insert into wrds_sync.vintages as known
+    (dataset, vintage, previous, written_at, synced_at, rows, size_bytes, partitions,
+     source_modified)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+on conflict (dataset, vintage) do update
+    set synced_at = greatest(known.synced_at, excluded.synced_at),
+        source_modified = excluded.source_modified
+"""
+
+_RESTATE = """
+insert into wrds_sync.restatements
+    (dataset, vintage, previous, found_at, rows_added, rows_removed, rows_changed, report)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict do nothing
+returning true
+"""

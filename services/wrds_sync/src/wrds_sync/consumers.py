@@ -1,0 +1,11 @@
+"""Which topics the mirror reads, and who handles them."""
+
+from chassis.bus.broker import Bus
+from chassis.bus.delivery import Handler
+from contracts.topics import RUN_CANCEL_REQUESTED, WRDS_SYNC_REQUESTED
+
+
+def subscribe(bus: Bus, *, sync: Handler, cancel: Handler) -> None:
+    """Attach the handlers."""
+    bus.subscribe(WRDS_SYNC_REQUESTED, sync)
+    bus.subscribe(RUN_CANCEL_REQUESTED, cancel)
