@@ -16,7 +16,7 @@ from contracts.topics import TOPICS, Topic
 from contracts.types import Message
 from tests.support.paths import PROJECT
 
-BUILT = ("scanner", "ingestor", "transformer")
+BUILT = ("scanner", "ingestor", "transformer", "wrds_sync")
 
 PLANNED = {
     ("record.changed", "scanner"): "record sources come later",
@@ -25,6 +25,8 @@ PLANNED = {
     ("replay.requested", "scanner"): "dead-letter tools come later",
     ("replay.requested", "ingestor"): "dead-letter tools come later",
     ("replay.requested", "transformer"): "dead-letter tools come later",
+    ("replay.requested", "wrds_sync"): "dead-letter tools come later",
+    ("bronze.stored", "wrds_sync"): "the mirror is files; bronze takes none of them yet",
     ("run.cancel-requested", "ingestor"): "it has no runs yet",
 }
 """Declared ahead of the code; an entry that is no longer true fails as well."""
