@@ -17,9 +17,11 @@ from contracts.layers import BronzeOperation, BronzeStored
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
 from transformer.adapters.postgres_silver import PostgresSilver
+from transformer.adapters.postgres_xref import PostgresXref
 from transformer.adapters.silver_tables import make_tables
 from transformer.domain.chunks import ChunkLimits
 from transformer.domain.entity import Entity
+from transformer.handlers.identify import Identify
 from transformer.handlers.recompute import Recompute
 from transformer.handlers.transform import TransformBatch
 from transformer.jobs import TransformJob
@@ -166,7 +168,9 @@ async def open_hub(
         await make_tables(connection, entities.values())
     merger = PolarsMerger(workers=2)
     bronze, silver = PostgresBronze(), PostgresSilver(entities.values())
-    recompute = Recompute(bronze, silver, merger=merger, limits=ChunkLimits(chunk, 2**20))
+    identify = Identify(PostgresXref(), merger)
+    limits = ChunkLimits(chunk, 2**20)
+    recompute = Recompute(bronze, silver, identify=identify, merger=merger, limits=limits)
     job = TransformJob(entities, recompute, bronze=bronze, database=database, page=page)
     try:
         handler = TransformBatch(entities, recompute)

@@ -23,3 +23,8 @@ IGNORED = Counter(
     "transformer_events_ignored_total",
     "Bronze events of entity types without rules.",
 )
+REFUSED_KEYS = Counter(
+    "transformer_identity_keys_refused_total",
+    "Key values that were found to link nothing: too common, or joining what contradicts.",
+    ("entity_type",),
+)

@@ -1,13 +1,16 @@
 """What the transformation asks of the outside; adapters provide it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from chassis.db import Connection
 from transformer.domain.changes import Changes, State
 from transformer.domain.entity import Entity
-from transformer.domain.records import Head, Outcome
+from transformer.domain.identity import KeyValue, Record
+from transformer.domain.identity_keys import Keys
+from transformer.domain.neighbourhood import Known, Resolution
+from transformer.domain.records import FirstSeen, Head, Outcome
 
 
 class BronzeReader(Protocol):
@@ -52,6 +55,59 @@ class BronzeReader(Protocol):
         ...
 
 
+class LinkStore(Protocol):
+    """Keeps which records are one entity; every call is set-wise, in the caller's transaction."""
+
+    async def lock(self, connection: Connection, entity_type: str) -> None:
+        """Have the identity of a type to oneself until the transaction ends."""
+        ...
+
+    async def records(
+        self, connection: Connection, entity_type: str, record_ids: Sequence[str]
+    ) -> list[FirstSeen]:
+        """Return records with what they say, or last said before they were deleted."""
+        ...
+
+    async def holders(
+        self,
+        connection: Connection,
+        entity_type: str,
+        changed: Mapping[str, Record],
+        *,
+        limits: Mapping[str, int],
+    ) -> dict[KeyValue, list[str]]:
+        """Return who else has the stored and the new key values of records, up to the limits."""
+        ...
+
+    async def known(
+        self, connection: Connection, entity_type: str, record_ids: Sequence[str]
+    ) -> dict[str, Known]:
+        """Return all records of the groups to which records belong."""
+        ...
+
+    async def members(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> dict[str, list[str]]:
+        """Return the records of entities; none for an entity that is part of another."""
+        ...
+
+    async def save(
+        self,
+        connection: Connection,
+        entity_type: str,
+        changed: Mapping[str, Record],
+        resolution: Resolution,
+    ) -> int:
+        """Write keys, links and refusals; return how many values are refused for the first time."""
+        ...
+
+    async def point_to_survivors(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> None:
+        """Note beside entities which other one they are part of now."""
+        ...
+
+
 class SilverStore(Protocol):
     """Keeps silver; every call is set-wise and runs in the caller's transaction."""
 
@@ -87,10 +143,14 @@ class SilverStore(Protocol):
 
 
 class Merger(Protocol):
-    """Runs `transformer.domain.merge.merge` where it does not block the event loop."""
+    """Runs the domain's computations where they do not block the event loop."""
 
     async def merge(
         self, entity: Entity, entity_ids: Sequence[str], heads: Sequence[Head]
     ) -> list[Outcome]:
-        """Compute the silver state of entities; one outcome each, in sorted order."""
+        """Run `transformer.domain.merge.merge`: one outcome per entity, in sorted order."""
+        ...
+
+    async def keys(self, entity: Entity, heads: Sequence[Head]) -> dict[str, Keys]:
+        """Run `transformer.domain.identity_keys.keys_of`."""
         ...

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from transformer.domain.entity import Entity
+from transformer.domain.identity_keys import Keys, keys_of
 from transformer.domain.merge import merge
 from transformer.domain.records import Head, Outcome
 
@@ -25,6 +26,11 @@ class PolarsMerger:
     ) -> list[Outcome]:
         """Compute the silver state of entities; one outcome each, in sorted order."""
         work = functools.partial(merge, entity, entity_ids, heads)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def keys(self, entity: Entity, heads: Sequence[Head]) -> dict[str, Keys]:
+        """Compute by which keys records are linked."""
+        work = functools.partial(keys_of, entity, heads)
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def close(self) -> None:

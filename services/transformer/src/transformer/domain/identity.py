@@ -233,12 +233,12 @@ def _trees(
         heapq.heapify(queue)
         while queue:
             strength, key, via = heapq.heappop(queue)
-            index = next((item for item in holders[key] if item not in ties), None)
-            if index is None:
+            nearest = next((item for item in holders[key] if item not in ties), None)
+            if nearest is None:
                 continue
-            ties[index] = (key[0], via)
+            ties[nearest] = (key[0], via)
             # One at a time: the next may hang on the new one by something stronger.
             heapq.heappush(queue, (strength, key, via))
-            for other in keys_of[index]:
-                heapq.heappush(queue, (place[other[0]], other, index))
+            for other in keys_of[nearest]:
+                heapq.heappush(queue, (place[other[0]], other, nearest))
         yield anchor, ties

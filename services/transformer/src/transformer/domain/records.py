@@ -24,6 +24,17 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstSeen:
+    """A head, and how old the record is."""
+
+    head: Head
+    """Of a deleted record with the document of its last version that had one."""
+
+    order: int
+    """Bronze's id of the first version: the lower, the older."""
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where one silver value comes from."""
 

@@ -3,7 +3,7 @@ publish.
 """
 
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,10 +18,8 @@ from transformer.domain.changes import Change, Changes, State, Status, compare
 from transformer.domain.chunks import ChunkLimits, cut
 from transformer.domain.entity import Entity
 from transformer.domain.records import Merged
+from transformer.handlers.identify import Identify, Plan
 from transformer.ports import BronzeReader, Merger, SilverStore
-
-Causes = Mapping[str, Event[Any]]
-"""The event that asked for an entity's recomputation, by entity id."""
 
 
 @dataclass(slots=True)
@@ -80,10 +78,17 @@ class Recompute:
     """Brings silver up to date with bronze, for the entities it is told."""
 
     def __init__(
-        self, bronze: BronzeReader, silver: SilverStore, *, merger: Merger, limits: ChunkLimits
+        self,
+        bronze: BronzeReader,
+        silver: SilverStore,
+        *,
+        identify: Identify,
+        merger: Merger,
+        limits: ChunkLimits,
     ) -> None:
         self._bronze = bronze
         self._silver = silver
+        self._identify = identify
         self._merger = merger
         self._limits = limits
 
@@ -93,34 +98,37 @@ class Recompute:
         entity: Entity,
         entity_ids: Iterable[str],
         *,
-        causes: Causes | None = None,
+        causes: Mapping[str, Event[Any]] | None = None,
         run_id: str | None = None,
     ) -> Tally:
         """Recompute entities and publish `silver.changed` for those that readers see differently.
 
-        All are locked at once and in order; then bronze is read, so the last of several
-        concurrent transactions has seen the newest heads. Memory is bounded by the chunks.
+        Where the rules have an identity, it is resolved first: entities that gain or lose records
+        are recomputed as well. All are locked at once and in order; then bronze is read, so the
+        last of several concurrent transactions has seen the newest heads. Memory is bounded by
+        the chunks.
 
         Args:
             transaction: Everything is written in it.
             entity: The rules.
-            entity_ids: Which.
-            causes: The events that asked for it.
+            entity_ids: Which, as bronze calls them.
+            causes: The events that asked for it, by the same ids.
             run_id: The run that asked for it. A run writes every row again that differs, whatever
                 silver remembers: so it mends what somebody else has touched.
         """
         started = time.monotonic()
-        ids = sorted(set(entity_ids))
         tally = Tally()
-        states = await self._silver.lock(transaction.connection, entity, ids)
+        plan = await self._identify.resolve(transaction.connection, entity, entity_ids)
+        states = await self._silver.lock(transaction.connection, entity, plan.ids)
         if run_id is not None:
             states = {key: replace(state, state_hash=None) for key, state in states.items()}
-        async for changes in self._changes(transaction.connection, entity, ids, states=states):
+        async for changes in self._changes(transaction.connection, entity, plan, states=states):
             await self._silver.apply(transaction.connection, entity, changes, run_id=run_id)
             for change in changes.all:
-                _announce(transaction, entity, change, (causes or {}).get(change.entity_id))
+                _announce(transaction, entity, change, plan.cause_of(change.entity_id, causes))
             tally.add(changes)
             _log_rejections(entity, changes)
+        await self._identify.settle(transaction.connection, entity, plan)
         duration = metrics.RECOMPUTE_DURATION.labels(entity.entity_type)
         duration.observe(time.monotonic() - started)
         return tally
@@ -129,10 +137,10 @@ class Recompute:
         self, connection: Connection, entity: Entity, entity_ids: Iterable[str]
     ) -> Tally:
         """Count what `apply` would do, and write nothing (S2-37)."""
-        ids = sorted(set(entity_ids))
         tally = Tally()
-        states = await self._silver.states(connection, entity, ids)
-        async for changes in self._changes(connection, entity, ids, states=states):
+        plan = await self._identify.preview(connection, entity, entity_ids)
+        states = await self._silver.states(connection, entity, plan.ids)
+        async for changes in self._changes(connection, entity, plan, states=states):
             tally.add(changes)
         return tally
 
@@ -140,14 +148,15 @@ class Recompute:
         self,
         connection: Connection,
         entity: Entity,
-        ids: Sequence[str],
+        plan: Plan,
         *,
         states: Mapping[str, State],
     ) -> AsyncGenerator[Changes]:
-        sizes = await self._bronze.sizes(connection, entity.entity_type, ids)
-        for chunk in cut(ids, sizes, self._limits):
-            heads = await self._bronze.heads(connection, entity.entity_type, chunk)
-            yield compare(states, await self._merger.merge(entity, chunk, heads))
+        sizes = await self._bronze.sizes(connection, entity.entity_type, plan.records_of(plan.ids))
+        for chunk in cut(plan.ids, plan.sum_by_entity(sizes), self._limits):
+            records = plan.records_of(chunk)
+            heads = await self._bronze.heads(connection, entity.entity_type, records)
+            yield compare(states, await self._merger.merge(entity, chunk, plan.assign(heads)))
 
 
 def _announce(

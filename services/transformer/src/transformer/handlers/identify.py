@@ -1,0 +1,143 @@
+"""From the records that events name to the entities that must be recomputed.
+
+A change of one record can join entities, or split one: then those are affected too. Whoever
+resolves has the identity of the type to himself until his transaction ends; two transactions at
+once could each miss the link that the other's record makes.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chassis.db import Connection
+from chassis.logs import get_logger
+from contracts.envelope import Event
+from transformer import metrics
+from transformer.domain.entity import Entity
+from transformer.domain.identity import Record
+from transformer.domain.identity_compiler import IdentityRules
+from transformer.domain.neighbourhood import Resolution, reached, resolve
+from transformer.domain.records import Head
+from transformer.ports import LinkStore, Merger
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which entities to recompute, and from which records."""
+
+    ids: Sequence[str]
+    """Silver's entity ids, in order."""
+
+    members: Mapping[str, Sequence[str]] | None = None
+    """Bronze's entity ids by silver's; None where they are the same."""
+
+    entity_of: Mapping[str, str] = field(default_factory=dict)
+    """Silver's entity id by bronze's, as far as they differ."""
+
+    def records_of(self, entity_ids: Iterable[str]) -> list[str]:
+        """Return bronze's ids of entities."""
+        if self.members is None:
+            return list(entity_ids)
+        return [item for entity_id in entity_ids for item in self.members[entity_id]]
+
+    def sum_by_entity(self, sizes: Mapping[str, int]) -> Mapping[str, int]:
+        """Add up what is known of records."""
+        if self.members is None:
+            return sizes
+        return {
+            entity_id: sum(sizes.get(item, 0) for item in items)
+            for entity_id, items in self.members.items()
+        }
+
+    def assign(self, heads: list[Head]) -> list[Head]:
+        """Give heads the ids of the entities to which they belong."""
+        if self.members is None:
+            return heads
+        return [
+            dataclasses.replace(head, entity_id=self.entity_of.get(head.entity_id, head.entity_id))
+            for head in heads
+        ]
+
+    def cause_of(
+        self, entity_id: str, causes: Mapping[str, Event[Any]] | None
+    ) -> Event[Any] | None:
+        """Return the event for which an entity is recomputed, one of several where they differ."""
+        if not causes:
+            return None
+        if self.members is None:
+            return causes.get(entity_id)
+        mine = (causes[item] for item in self.members[entity_id] if item in causes)
+        joined = causes.get(entity_id) or next(mine, None)
+        return joined or causes[min(causes)]
+
+
+class Identify:
+    """Resolves identity for entities whose rules have one; others are what bronze says."""
+
+    def __init__(self, links: LinkStore, merger: Merger) -> None:
+        self._links = links
+        self._merger = merger
+
+    async def resolve(
+        self, connection: Connection, entity: Entity, record_ids: Iterable[str]
+    ) -> Plan:
+        """Link records anew and write it down; a constant number of statements."""
+        ids = sorted(set(record_ids))
+        if entity.identity is None:
+            return Plan(ids)
+        await self._links.lock(connection, entity.entity_type)
+        changed, resolution = await self._compute(connection, entity, entity.identity, ids)
+        refused = await self._links.save(connection, entity.entity_type, changed, resolution)
+        if refused:
+            metrics.REFUSED_KEYS.labels(entity.entity_type).inc(refused)
+            get_logger().warning(
+                "identity_keys_refused",
+                outcome="warning",
+                entity_type=entity.entity_type,
+                count=refused,
+            )
+        return _plan(resolution)
+
+    async def preview(
+        self, connection: Connection, entity: Entity, record_ids: Iterable[str]
+    ) -> Plan:
+        """Say what `resolve` would return, and write nothing."""
+        ids = sorted(set(record_ids))
+        if entity.identity is None:
+            return Plan(ids)
+        _, resolution = await self._compute(connection, entity, entity.identity, ids)
+        return _plan(resolution)
+
+    async def settle(self, connection: Connection, entity: Entity, plan: Plan) -> None:
+        """Leave word at entities that are part of others now."""
+        if plan.members is not None:
+            await self._links.point_to_survivors(connection, entity.entity_type, plan.ids)
+
+    async def _compute(
+        self,
+        connection: Connection,
+        entity: Entity,
+        rules: IdentityRules,
+        ids: Sequence[str],
+    ) -> tuple[dict[str, Record], Resolution]:
+        entity_type = entity.entity_type
+        found = await self._links.records(connection, entity_type, ids)
+        keys = await self._merger.keys(entity, [item.head for item in found])
+        changed: dict[str, Record] = {}
+        for item in found:
+            record_id = item.head.entity_id
+            mine = keys[record_id]
+            changed[record_id] = Record(record_id, item.order, mine.keys, mine.exclusive)
+        holders = await self._links.holders(connection, entity_type, changed, limits=rules.limits)
+        near = reached(rules.limits, changed.keys(), holders)
+        known = await self._links.known(connection, entity_type, sorted(near))
+        return changed, resolve(rules.limits, changed, holders=holders, known=known)
+
+
+def _plan(resolution: Resolution) -> Plan:
+    return Plan(
+        ids=sorted(resolution.affected),
+        members=resolution.members(),
+        entity_of={key: item.entity_id for key, item in resolution.links.items()},
+    )
