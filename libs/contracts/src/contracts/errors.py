@@ -79,3 +79,9 @@ class ErrorCategory(StrEnum):
 
     DELETION_GUARD = "deletion_guard"
     """Deletions were held back because they look like a failed reading."""
+
+    SOURCE_ACCESS = "source_access"
+    """A record source refuses the credentials, or the plan does not cover the request."""
+
+    SOURCE_REQUEST = "source_request"
+    """A record source refuses a request, or does not answer it."""
