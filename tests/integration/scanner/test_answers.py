@@ -47,7 +47,7 @@ async def take(harness: Harness, *deliveries: Delivery[BronzeStored]) -> None:
             yield transaction
 
     batch = Batch(deliveries, attempt=1, settle=settle)
-    await TakeAnswers(PostgresAnnouncements(harness.database), harness.clock)(batch)
+    await TakeAnswers([PostgresAnnouncements(harness.database)], harness.clock)(batch)
 
 
 async def announce(harness: Harness) -> str:

@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -191,7 +191,7 @@ LEGACY_NAMES = frozenset(
 )
 """Names that other programs of the project read."""
 
-_SHARED_PREFIXES = frozenset({"AWS_", "CLIENT_", "API_", "PROXY_", "CONFIG_"})
+_SHARED_PREFIXES = frozenset({"AWS_", "BATCH_", "CLIENT_", "API_", "PROXY_", "CONFIG_", "MAX_"})
 """Prefixes of ours that other software uses as well: an unknown name proves nothing."""
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -231,6 +231,27 @@ def load_settings(
     # Outside of any `except`: the errors that were caught could tell values.
     names = sorted(set(problems))
     raise SettingsError("settings: " + "; ".join(names), problems=names)
+
+
+def read_named(
+    names: Collection[str], *, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the values of variables that a configuration file refers to, as far as they are set.
+
+    They come from where settings come from; `<NAME>_FILE` may also name the file of one.
+
+    Raises:
+        SettingsError: a file of theirs cannot be read, or everybody may read it.
+    """
+    environment = dict(os.environ) if environment is None else environment  # noqa: TID251
+    problems: list[str] = []
+    found = _read_sources(environment, frozenset(names), problems)
+    for name in set(names) - found.keys():
+        if path := environment.get(f"{name}_FILE"):
+            found[name] = _read_secret(Path(path), problems)
+    if problems:
+        raise SettingsError("settings: " + "; ".join(problems), problems=problems)
+    return {name: found[name] for name in names if found.get(name)}
 
 
 def secret_values(settings: BaseModel) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from chassis.blobs.open import open_blobs
 from chassis.clock import Clock, SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
@@ -30,17 +31,28 @@ from scanner.adapters.deletions import PostgresDeletions
 from scanner.adapters.inventory import PostgresInventory
 from scanner.adapters.kept_shares import KeptShares
 from scanner.adapters.log_files import LocalLogFiles
+from scanner.adapters.record_announcements import PostgresRecordAnnouncements
+from scanner.adapters.record_deletions import PostgresRecordDeletions
+from scanner.adapters.record_inventory import PostgresRecordInventory
+from scanner.adapters.record_polls import PostgresPolls
+from scanner.adapters.record_sources import RecordAccess, open_record_list, open_record_source
 from scanner.adapters.scans import PostgresAuditTrail, PostgresScans
 from scanner.domain.institutions import InstitutionDirectory
 from scanner.handlers.announcer import Announcer
 from scanner.handlers.answers import RepeatAnnouncements, TakeAnswers
 from scanner.handlers.catalog import FileSource, NasConfigReader, SourceCatalog
-from scanner.handlers.checks import check_sources
+from scanner.handlers.checks import check_records, check_sources
+from scanner.handlers.poll import PollPorts, PollSource
+from scanner.handlers.record_announcer import RecordAnnouncer
+from scanner.handlers.record_answers import RepeatRecordAnnouncements
+from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
 from scanner.handlers.scan import ScanPorts, ScanSource
-from scanner.jobs import SCAN, Housekeeping, Schedule, scan_jobs
-from scanner.settings.environment import ScannerSettings, ScanSettings
+from scanner.jobs import SCAN, Housekeeping, RecordHousekeeping, Schedule, scan_jobs
+from scanner.settings.environment import ScannerSettings, ScanSettings, record_documents
 from scanner.settings.nas import Institutions, relative_to
+from scanner.settings.records import RecordSections
 from scanner.settings.scan import ScanConfig, override
+from scanner.settings.secrets import resolve_secrets
 
 SERVICE = "scanner"
 
@@ -115,6 +127,81 @@ def build_scan(
     )
 
 
+def build_record_catalog(settings: ScannerSettings) -> RecordCatalog:
+    """Read the record sources of the configuration.
+
+    Raises:
+        ConfigError: names what is wrong with which source.
+    """
+    sources = load_sources(settings.process.config_directory).sources
+    return RecordCatalog(
+        {
+            entry.name: record_entry(entry, settings.scan)
+            for entry in sources
+            if entry.records is not None
+        }
+    )
+
+
+def record_entry(entry: SourceConfig, settings: ScanSettings) -> RecordSourceEntry:
+    """Return one record source; what its section leaves out comes from the environment.
+
+    Raises:
+        ConfigError: names what is wrong.
+    """
+    sections = validate(
+        RecordSections, {"records": entry.records, "scan": entry.scan}, name=entry.name
+    )
+    scan = sections.scan
+    return RecordSourceEntry(
+        name=entry.name,
+        records=sections.records,
+        scan=scan,
+        batch_size=settings.batch_size if scan.batch_size is None else scan.batch_size,
+        max_records=settings.max_records if scan.max_records is None else scan.max_records,
+    )
+
+
+def record_access(
+    settings: ScannerSettings, open_one: OpenShare, database: Database | None
+) -> RecordAccess:
+    """Return what the adapters of record sources need; their secrets stay out of the logs.
+
+    Raises:
+        SettingsError: names every secret that is missing.
+    """
+    secrets = resolve_secrets(record_documents(settings.process.config_directory))
+    register_secrets(secrets.values())
+    return RecordAccess(secrets=secrets, open_share=open_one, database=database)
+
+
+def build_poll(
+    settings: ScannerSettings,
+    database: Database,
+    catalog: RecordCatalog,
+    *,
+    access: RecordAccess,
+    clock: Clock,
+) -> PollSource:
+    """Wire the polls of record sources."""
+    blobs = open_blobs(settings.blobs) if settings.blobs is not None else None
+    ports = PollPorts(
+        inventory=PostgresRecordInventory(database),
+        deletions=PostgresRecordDeletions(database),
+        polls=PostgresPolls(database, SERVICE),
+        audit=PostgresAuditTrail(SERVICE),
+        announcer=RecordAnnouncer(blobs),
+        clock=clock,
+        open_list=lambda entry: open_record_list(entry.records, access),
+    )
+    return PollSource(
+        catalog,
+        lambda entry: open_record_source(entry.records, entry.scan, access),
+        ports,
+        is_guarded=settings.scan.deletion_guard,
+    )
+
+
 async def run(settings: ScannerSettings) -> None:
     """Run the service until it is told to stop."""
     async with host(SERVICE, settings) as process:
@@ -133,13 +220,21 @@ async def check(settings: ScannerSettings) -> list[Finding]:
     standard = await examine(SERVICE, standard_checks(settings, clock=clock))
     try:
         catalog = build_catalog(settings, open_one, clock)
+        records = build_record_catalog(settings)
+        access = record_access(settings, open_one, None)
     except PenstockError as error:
         return [_finding("configuration", error.message, category=error.category.value), *standard]
     own = [
         _finding(item.check, item.text, is_ok=item.is_good)
         async for item in check_sources(catalog, lambda source: open_one(source.share))
     ]
-    return [*own, *standard]
+    polled = [
+        _finding(item.check, item.text, is_ok=item.is_good)
+        async for item in check_records(
+            records, lambda entry: open_record_source(entry.records, entry.scan, access)
+        )
+    ]
+    return [*own, *polled, *standard]
 
 
 def _finding(name: str, text: str, *, is_ok: bool = False, category: str = "") -> Finding:
@@ -154,16 +249,38 @@ def _wire(process: Host, settings: ScannerSettings, open_one: OpenShare) -> None
     if not settings.scan.deletion_guard:
         get_logger().warning("deletion_guard_off", outcome="warning")
     catalog = build_catalog(settings, open_one, clock)
+    records = build_record_catalog(settings)
     announcements = PostgresAnnouncements(database)
+    record_announcements = PostgresRecordAnnouncements(database)
     consumers.subscribe(
         process.bus,
         scan=command_handler(
-            CommandSpec(SCAN_REQUESTED, SCAN, catalog.names), service=SERVICE, clock=clock
+            CommandSpec(SCAN_REQUESTED, SCAN, lambda: {*catalog.names(), *records.names()}),
+            service=SERVICE,
+            clock=clock,
         ),
         cancel=cancel_handler(service=SERVICE),
-        answers=TakeAnswers(announcements, clock),
+        answers=TakeAnswers([announcements, record_announcements], clock),
     )
-    process.work(scan_jobs(build_scan(settings, database, catalog, open_one=open_one, clock=clock)))
+    access = record_access(settings, open_one, database)
+    scan = build_scan(settings, database, catalog, open_one=open_one, clock=clock)
+    poll = build_poll(settings, database, records, access=access, clock=clock)
+    process.work(scan_jobs(scan, poll))
+    _keep_house(process, settings, catalog, announcements=announcements)
+    _keep_records(process, settings, records, announcements=record_announcements)
+    if settings.scan.schedule:
+        process.background("schedule", Schedule(database, catalog, clock=clock).run)
+        process.background("record-schedule", Schedule(database, records, clock=clock).run)
+
+
+def _keep_house(
+    process: Host,
+    settings: ScannerSettings,
+    catalog: SourceCatalog,
+    *,
+    announcements: PostgresAnnouncements,
+) -> None:
+    clock, database = process.clock, process.database
     repeat = RepeatAnnouncements(
         database,
         announcements,
@@ -181,5 +298,31 @@ def _wire(process: Host, settings: ScannerSettings, open_one: OpenShare) -> None
         clock=clock,
     )
     process.background("housekeeping", housekeeping.run)
-    if settings.scan.schedule:
-        process.background("schedule", Schedule(database, catalog, clock=clock).run)
+
+
+def _keep_records(
+    process: Host,
+    settings: ScannerSettings,
+    catalog: RecordCatalog,
+    *,
+    announcements: PostgresRecordAnnouncements,
+) -> None:
+    clock, database = process.clock, process.database
+    entity_types = {entry.name: entry.scan.entity_type for entry in catalog.all()}
+    repeat = RepeatRecordAnnouncements(
+        database,
+        announcements,
+        entity_type=entity_types.get,
+        clock=clock,
+        after=timedelta(seconds=settings.scan.reannounce_after_seconds),
+        limit=settings.scan.reannounce_limit,
+    )
+    housekeeping = RecordHousekeeping(
+        database,
+        catalog,
+        repeat,
+        inventory=PostgresRecordInventory(database),
+        polls=PostgresPolls(database, SERVICE),
+        clock=clock,
+    )
+    process.background("record-housekeeping", housekeeping.run)

@@ -2,7 +2,9 @@
 
 PermanentError
 ├── InventoryError        the known inventory cannot be believed; never treated as an empty one
-└── ScanRequestError      a run asks for what the configuration does not have
+├── ScanRequestError      a run asks for what the configuration does not have
+├── UniverseError         the set of records moved further than its band allows
+└── SourceRefusedError    a record source refuses the credentials or the request
 """
 
 from chassis.errors import PermanentError
@@ -19,3 +21,15 @@ class ScanRequestError(PermanentError):
     """The run asks for a source or a folder that is not configured."""
 
     default_category = ErrorCategory.CONFIG_VALIDATION
+
+
+class UniverseError(PermanentError):
+    """The set of records moved further than its band allows."""
+
+    default_category = ErrorCategory.CONTENT_VALIDATION
+
+
+class SourceRefusedError(PermanentError):
+    """The record source refuses the credentials or the request."""
+
+    default_category = ErrorCategory.CONTENT_VALIDATION

@@ -1,20 +1,26 @@
 """What runs beside the consumers: the schedule of scans, and housekeeping."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
+from typing import Protocol
 
 from chassis.clock import Clock
 from chassis.db import Database
 from chassis.errors import TransientError
 from chassis.logs import get_logger
-from chassis.runs import Job, submit
+from chassis.runs import Job, RunContext, submit
+from contracts.runs import RunCounts
 from scanner import metrics
 from scanner.domain.descent import nominal_slot
 from scanner.handlers.answers import RepeatAnnouncements
-from scanner.handlers.catalog import FileSource, SourceCatalog
+from scanner.handlers.catalog import SourceCatalog
+from scanner.handlers.poll import PollSource
+from scanner.handlers.record_answers import RepeatRecordAnnouncements
+from scanner.handlers.record_catalog import RecordCatalog
 from scanner.handlers.scan import ScanSource
 from scanner.ports import Inventory, Scans
+from scanner.ports.records import Polls, RecordInventory
 
 SCAN = "scan"
 """The kind of run."""
@@ -29,9 +35,42 @@ _RETRY_SECONDS = 1.0
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def scan_jobs(scan: ScanSource) -> dict[str, Job]:
-    """Return the kinds of runs that this service executes."""
-    return {SCAN: scan}
+def scan_jobs(scan: ScanSource, poll: PollSource | None = None) -> dict[str, Job]:
+    """Return the kinds of runs that this service executes: a scan is a poll where records are."""
+
+    async def scan_or_poll(context: RunContext) -> RunCounts:
+        if poll is not None and context.run.target in poll.names():
+            return await poll(context)
+        return await scan(context)
+
+    return {SCAN: scan_or_poll}
+
+
+class _Timed(Protocol):
+    @property
+    def interval(self) -> timedelta: ...
+
+
+class Scheduled(Protocol):
+    """A source with an interval."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def scan(self) -> _Timed:
+        """Its section `scan`."""
+        ...
+
+
+class Sources(Protocol):
+    """File sources, or record sources."""
+
+    def all(self) -> Collection[Scheduled]:
+        """Return all of them."""
+        ...
 
 
 class Schedule:
@@ -43,7 +82,7 @@ class Schedule:
     def __init__(
         self,
         database: Database,
-        catalog: SourceCatalog,
+        catalog: Sources,
         *,
         clock: Clock,
         sleep: Sleep = asyncio.sleep,
@@ -83,7 +122,7 @@ class Schedule:
                 )
             self._submitted[source.name] = command_id
 
-    def _command_id(self, source: FileSource) -> str:
+    def _command_id(self, source: Scheduled) -> str:
         slot = nominal_slot(self._clock.now(), source.scan.interval)
         return f"schedule/{SCAN}/{source.name}/{slot.isoformat()}"
 
@@ -136,3 +175,44 @@ class Housekeeping:
             metrics.INVENTORY_FILES.labels(name).set(await self._inventory.count_present(name))
         async with self._database.transaction() as transaction:
             await self._scans.purge(transaction, before=self._clock.now() - HISTORY)
+
+
+class RecordHousekeeping:
+    """The same for record sources."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalog: RecordCatalog,
+        repeat: RepeatRecordAnnouncements,
+        *,
+        inventory: RecordInventory,
+        polls: Polls,
+        clock: Clock,
+        every_seconds: float = HOUSEKEEPING_SECONDS,
+    ) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._repeat = repeat
+        self._inventory = inventory
+        self._polls = polls
+        self._clock = clock
+        self._every_seconds = every_seconds
+
+    async def run(self) -> None:
+        """Keep house for as long as the process lives."""
+        while True:
+            try:
+                await self.step()
+            except TransientError as error:
+                get_logger().warning("housekeeping_waits", error=error)
+            await asyncio.sleep(self._every_seconds)
+
+    async def step(self) -> None:
+        """Do everything once."""
+        names = self._catalog.names()
+        await self._repeat.run(names)
+        for name in names:
+            metrics.RECORDS_KNOWN.labels(name).set(await self._inventory.count_present(name))
+        async with self._database.transaction() as transaction:
+            await self._polls.purge(transaction, before=self._clock.now() - HISTORY)

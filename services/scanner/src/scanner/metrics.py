@@ -63,6 +63,29 @@ UNANSWERED = Gauge(
     "Files that bronze lacks, or still has, after every repetition of their announcement.",
     ("source",),
 )
+SOURCE_UP = Gauge(
+    "scanner_source_up", "1 if the record source answered the last poll.", ("source",)
+)
+POLLS = Counter("scanner_polls_total", "Polls that ended.", ("source", "mode", "outcome"))
+POLL_DURATION = Histogram(
+    "scanner_poll_duration_seconds",
+    "From opening the record source to the last announcement.",
+    ("source", "mode"),
+    buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 1800, 3600, 7200),
+)
+POLL_RECORDS = Gauge("scanner_poll_records", "Records that the last poll was told.", ("source",))
+COMPLETE_POLL_AT = Gauge(
+    "scanner_complete_poll_timestamp_seconds",
+    "When the last complete poll ended.",
+    ("source", "mode"),
+)
+RECORDS_KNOWN = Gauge("scanner_known_records", "Records known to exist.", ("source",))
+RECORDS_CHANGED = Counter(
+    "scanner_records_changed_total", "Changes of records announced.", ("source", "change")
+)
+RECORD_FAILURES = Counter(
+    "scanner_record_failures_total", "Records that could not be read.", ("source", "category")
+)
 
 for _category in ErrorCategory:
     # A counter that is born at 1 has no increase that an alert could see.

@@ -40,18 +40,18 @@ class DeletionRules:
         return started_at - self.confirm_after if self.is_guarded else started_at
 
     def hold_reason(
-        self, missing: int, total: int, *, empty_roots: Sequence[str] = ()
+        self, missing: int, total: int, *, empty_roots: Sequence[str] = (), noun: str = "files"
     ) -> str | None:
-        """Return why `missing` deletions out of `total` files wait for a person; None if not."""
+        """Return why `missing` deletions out of `total` wait for a person; None if not."""
         if not self.is_guarded or not missing:
             return None
         if empty_roots:
             return f"{len(empty_roots)} scanned folder(s) list as empty, as if not mounted"
         if missing >= total >= SMALLEST_ESTATE:
-            return f"all {total} files of the source are missing"
+            return f"all {total} {noun} of the source are missing"
         limit = max(self.max_count, int(self.max_share * total))
         if missing > limit:
-            return f"{missing} of {total} files are missing, the limit is {limit}"
+            return f"{missing} of {total} {noun} are missing, the limit is {limit}"
         return None
 
 

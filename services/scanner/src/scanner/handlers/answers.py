@@ -1,11 +1,12 @@
 """Takes bronze's answers to announcements, and repeats those that nobody answered (C-02)."""
 
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from chassis.bus.delivery import Batch, Delivery
 from chassis.clock import Clock
-from chassis.db import Database
+from chassis.db import Database, Transaction
 from chassis.logs import get_logger
 from contracts.layers import BronzeOperation, BronzeStored
 from scanner import metrics
@@ -13,18 +14,29 @@ from scanner.handlers.announcer import Announcer
 from scanner.ports import Announcements, Answer, Repeated
 
 
-class TakeAnswers:
-    """Handles `bronze.stored`: the announced path is ingested, or retired."""
+class TakesAnswers(Protocol):
+    """What keeps announcements: of files, of records."""
 
-    def __init__(self, announcements: Announcements, clock: Clock) -> None:
-        self._announcements = announcements
+    async def answer(
+        self, transaction: Transaction, answers: Sequence[Answer], *, now: datetime
+    ) -> int:
+        """Mark what was announced as ingested or retired; return how many fitted."""
+        ...
+
+
+class TakeAnswers:
+    """Handles `bronze.stored`: what was announced is ingested, or retired."""
+
+    def __init__(self, announcements: Sequence[TakesAnswers], clock: Clock) -> None:
+        self._announcements = tuple(announcements)
         self._clock = clock
 
     async def __call__(self, batch: Batch[BronzeStored]) -> None:
         """Mark what was answered; answers that fit nothing (any more) change nothing."""
         answers = [_answer(delivery) for delivery in batch.accepted]
         async with batch.transaction() as transaction:
-            await self._announcements.answer(transaction, answers, now=self._clock.now())
+            for announcements in self._announcements:
+                await announcements.answer(transaction, answers, now=self._clock.now())
 
 
 def _answer(delivery: Delivery[BronzeStored]) -> Answer:

@@ -1,5 +1,6 @@
 """What an operator checks before the first scan (S1-36): one line each, nothing is changed."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ from chassis.errors import PenstockError, PermanentError
 from chassis.shares.port import Share
 from scanner.handlers.anchor import Anchor
 from scanner.handlers.catalog import FileSource, SourceCatalog
+from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
+from scanner.ports.records import RecordSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,25 @@ async def _check_share(source: FileSource, share: Share) -> AsyncGenerator[Findi
 
 def _yes(value: bool) -> str:  # noqa: FBT001 - renders a flag
     return "yes" if value else "no"
+
+
+async def check_records(
+    catalog: RecordCatalog, open_records: Callable[[RecordSourceEntry], RecordSource]
+) -> AsyncGenerator[Finding]:
+    """Check each record source: does it answer, and take the credentials and the request?"""
+    for entry in sorted(catalog.all(), key=lambda item: item.name):
+        source = open_records(entry)
+        try:
+            async with asyncio.timeout(entry.scan.timeout_seconds):
+                description = await source.describe()
+        except TimeoutError:
+            yield Finding(f"{entry.name}: source", is_good=False, text="does not answer in time")
+        except PenstockError as error:
+            yield Finding(
+                f"{entry.name}: {error.category.value}", is_good=False, text=error.message
+            )
+        else:
+            text = f"{description.kind}: {description.text}"
+            yield Finding(f"{entry.name}: source", is_good=True, text=text)
+        finally:
+            await source.close()

@@ -2,7 +2,8 @@
 replaces (S1-03, S1-04, C-01).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationInfo, field_validator
@@ -10,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from chassis.errors import SettingsError
 from chassis.settings import (
+    BlobSettings,
     DatabaseSettings,
     KafkaSettings,
     NasSettings,
@@ -17,7 +19,10 @@ from chassis.settings import (
     SettingsPart,
     env,
     load_settings,
+    read_named,
 )
+from chassis.sources import ConfigError, load_sources
+from scanner.settings.secrets import resolve_secrets
 
 _API_NAMES = frozenset({"api_username", "api_password"})
 
@@ -40,6 +45,12 @@ class ScanSettings(SettingsPart):
     reannounce_limit: int = env("SCANNER_REANNOUNCE_LIMIT", 3, ge=0)
     deletion_guard: bool = env("SCANNER_DELETION_GUARD", default=True)
     """Off believes every listing; only the negative control of the tests wants that."""
+
+    max_records: int = env("MAX_RECORDS", 0, ge=0)
+    """A poll stops after so many records; 0 reads all (S2-33)."""
+
+    batch_size: int = env("BATCH_SIZE", 1000, ge=1, le=10000)
+    """Records per comparison and transaction."""
 
     nas_config_cache_seconds: float = env("SCANNER_NAS_CONFIG_CACHE_SECONDS", 300.0, ge=0)
     """How long a configuration read from the NAS stands before it is read again."""
@@ -90,6 +101,8 @@ class ScannerSettings(BaseModel):
     scan: ScanSettings
     legacy: LegacySettings
     nas: NasSettings | None
+    blobs: BlobSettings | None
+    """For records that are too large for an event; None leaves those out, as failures."""
 
     @property
     def config_path(self) -> str | None:
@@ -98,14 +111,50 @@ class ScannerSettings(BaseModel):
 
 
 def load_scanner_settings(environment: Mapping[str, str] | None = None) -> ScannerSettings:
-    """Read the settings.
+    """Read the settings, and see to it that the secrets of record sources are there too.
 
     Raises:
         SettingsError: names every variable that is missing or wrong, once, and no value.
     """
     try:
-        return load_settings(ScannerSettings, environment=environment)
+        settings = load_settings(ScannerSettings, environment=environment)
     except SettingsError as error:
         # `NAS_*` belongs to two parts, and each of them reports it.
-        problems = sorted(set(error.facts["problems"]))
-        raise SettingsError("settings: " + "; ".join(problems), problems=problems) from error
+        problems = {
+            *error.facts["problems"],
+            *_missing_secrets(_directory(environment), environment),
+        }
+        raise _together(problems) from error
+    if missing := _missing_secrets(settings.process.config_directory, environment):
+        raise _together(missing)
+    return settings
+
+
+def _together(problems: Iterable[str]) -> SettingsError:
+    names = sorted(set(problems))
+    return SettingsError("settings: " + "; ".join(names), problems=names)
+
+
+def _directory(environment: Mapping[str, str] | None) -> Path:
+    found = read_named(["PENSTOCK_CONFIG_DIRECTORY"], environment=environment)
+    return Path(found.get("PENSTOCK_CONFIG_DIRECTORY", "config"))
+
+
+def _missing_secrets(directory: Path, environment: Mapping[str, str] | None) -> list[str]:
+    """Return what the record sources refer to and nobody set; S2-33 wants all names at once."""
+    try:
+        resolve_secrets(record_documents(directory), environment=environment)
+    except ConfigError:
+        return []  # reported by name when the sources are read for good
+    except SettingsError as error:
+        return list(error.facts["problems"])
+    return []
+
+
+def record_documents(directory: Path) -> list[dict[str, Any]]:
+    """Return the `records` sections of `sources.yaml`.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    return [entry.records for entry in load_sources(directory).sources if entry.records is not None]

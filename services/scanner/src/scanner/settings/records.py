@@ -140,3 +140,10 @@ class RecordScanConfig(_Section):
             confirmations=self.deletions.confirmations,
             confirm_after=timedelta(seconds=seconds),
         )
+
+
+class RecordSections(_Section):
+    """What the scanner reads of a record source."""
+
+    records: RecordsConfig
+    scan: RecordScanConfig

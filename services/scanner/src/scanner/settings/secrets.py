@@ -6,13 +6,12 @@ path is in `TDX_API_TOKEN_FILE`, or the file of that name in the secrets folder.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import SecretStr, StringConstraints
 
 from chassis.errors import SettingsError
-from chassis.settings import DEFAULT_SECRETS_DIR, SECRETS_DIR_VARIABLE
+from chassis.settings import read_named
 
 _REFERENCE = r"^env:[A-Z][A-Z0-9_]{0,99}$"
 _MATCHES = re.compile(_REFERENCE).match
@@ -49,27 +48,17 @@ def references(document: object) -> Iterator[str]:
             yield from references(item)
 
 
-def resolve_secrets(documents: Iterable[object], environment: Mapping[str, str]) -> Secrets:
+def resolve_secrets(
+    documents: Iterable[object], *, environment: Mapping[str, str] | None = None
+) -> Secrets:
     """Find every secret that the documents refer to.
 
     Raises:
         SettingsError: names all that are missing, at once, and no value.
     """
     names = sorted({item.removeprefix("env:") for part in documents for item in references(part)})
-    found = {name: _find(name, environment) for name in names}
-    problems = [f"`{name}` is missing" for name, value in found.items() if not value]
+    found = read_named(names, environment=environment)
+    problems = [f"`{name}` is missing" for name in names if name not in found]
     if problems:
         raise SettingsError("settings: " + "; ".join(problems), problems=problems)
     return Secrets({name: SecretStr(value) for name, value in found.items()})
-
-
-def _find(name: str, environment: Mapping[str, str]) -> str:
-    if value := environment.get(name, ""):
-        return value
-    mounted = Path(environment.get(SECRETS_DIR_VARIABLE) or DEFAULT_SECRETS_DIR) / name
-    given = environment.get(f"{name}_FILE", "")
-    path = Path(given) if given else mounted
-    try:
-        return path.read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
-        return ""
