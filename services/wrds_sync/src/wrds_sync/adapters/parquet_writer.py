@@ -18,7 +18,9 @@ GROUP_ROWS = 131_072
 GROUP_BYTES = 48 * 1024 * 1024
 """Of Arrow memory. Two groups exist at a time: one is filled while the other is encoded."""
 
-_COMPRESSION_LEVEL = 3
+_COMPRESSION_LEVEL = 1
+"""zstd: the third level costs a quarter more time for files that are 2 to 5 % smaller."""
+
 _SAMPLE_ROWS = 20_000
 _DISTINCT_SHARE = 0.5
 

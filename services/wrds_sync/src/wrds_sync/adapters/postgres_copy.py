@@ -22,7 +22,7 @@ from wrds_sync.adapters.postgres_copy_text import NULL, BlockParser
 from wrds_sync.domain.types import ColumnPlan
 from wrds_sync.errors import QueryTimeoutError, SourceUnavailableError
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 CONTENT_HASH = b"penstock.content_sha256"
 """Footer key: SHA-256 of the rows as the server wrote them, in its order. Equal hashes prove equal
 content; different ones may mean another order only."""
