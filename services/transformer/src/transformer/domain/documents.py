@@ -7,8 +7,8 @@ fit becomes null, and the quality rules make that visible.
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, TypeAlias
 
@@ -24,6 +24,12 @@ _NUMBER = re.compile(
     r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII
 )
 _DIGITS = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_GENERALIZED = re.compile(r"([0-9]{8})([0-9]{6})(?:\.[0-9]+)?Z", re.ASCII)
+_UNSET_YEAR = 1
+"""Some systems write a date that is not set as `0001-01-01T00:00:00Z`."""
+
+_FILETIME_ZERO = datetime(1601, 1, 1, tzinfo=UTC)
+_NEVER = 2**63 - 1
 _DAY = re.compile(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2})", re.ASCII)
 
 
@@ -33,6 +39,23 @@ def read_input(document: Mapping[str, Any], item: Input) -> Value:
     if item.type is InputType.TEXT:
         return _text(found, item.join)
     return _READERS[item.type](found)
+
+
+def read_inputs(documents: Sequence[Mapping[str, Any]], item: Input) -> list[Value]:
+    """Take one input out of many documents; the same as `read_input` for each, and faster."""
+    keys = item.path.split(".")
+    if len(keys) == 1:
+        key = keys[0]
+        found = [document.get(key) for document in documents]
+    else:
+        found = [_follow(document, keys) for document in documents]
+    if item.type is not InputType.TEXT:
+        reader = _READERS[item.type]
+        return [reader(value) for value in found]
+    join = item.join
+    return [
+        (value.strip() or None) if type(value) is str else _text(value, join) for value in found
+    ]
 
 
 def parse_document(text: str) -> dict[str, Any]:
@@ -129,7 +152,7 @@ def _integer(value: Any) -> int | None:
 
 
 def _numeric(value: Any) -> Decimal | None:
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
         text = value.strip()
@@ -165,16 +188,30 @@ def _double(value: Any) -> float | None:
 def _moment(value: Any) -> datetime | None:
     if not isinstance(value, str):
         return None
+    if match := _GENERALIZED.fullmatch(value.strip()):
+        value = f"{match[1]}T{match[2]}Z"
     try:
         moment = datetime.fromisoformat(value.strip())
+        if moment.year == _UNSET_YEAR:
+            return None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
 
+def _filetime(value: Any) -> datetime | None:
+    ticks = _integer(value)
+    if ticks is None or not 0 < ticks < _NEVER:
+        return None
+    try:
+        return _FILETIME_ZERO + timedelta(microseconds=ticks // 10)
+    except OverflowError:
+        return None
+
+
 def _date(value: Any) -> date | None:
     match = _DAY.match(value) if isinstance(value, str) else None
-    if match is None:
+    if match is None or match[1].startswith("0001-"):
         return None
     try:
         return date.fromisoformat(match[1])
@@ -188,6 +225,7 @@ _READERS: Mapping[InputType, Callable[[Any], Value]] = {
     InputType.NUMERIC: _numeric,
     InputType.DOUBLE: _double,
     InputType.TIMESTAMPTZ: _moment,
+    InputType.FILETIME: _filetime,
     InputType.BOOLEAN: lambda value: value if isinstance(value, bool) else None,
     InputType.DATE: _date,
     InputType.COUNT: lambda value: len(_items(value)),

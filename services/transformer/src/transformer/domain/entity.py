@@ -2,6 +2,7 @@
 may see, before the first record arrives.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ INPUT_TYPES: Mapping[InputType, pl.DataType] = {
     InputType.BOOLEAN: pl.Boolean(),
     InputType.DATE: pl.Date(),
     InputType.TIMESTAMPTZ: MOMENT,
+    InputType.FILETIME: MOMENT,
     InputType.COUNT: pl.Int64(),
     InputType.WORDS: pl.Int64(),
 }
@@ -95,6 +97,8 @@ class Entity:
     missing_sources: tuple[FlagRule, ...]
     mismatches: tuple[FlagRule, ...]
     informational: tuple[FlagRule, ...]
+    rules_hash: str
+    """Tells one set of rules from another, whether or not somebody raised its version."""
 
     def __repr__(self) -> str:
         return f"<rules of {self.entity_type!r}, version {self.config.ruleset_version}>"
@@ -152,7 +156,13 @@ def compile_entity(config: EntityConfig) -> Entity:
         missing_sources=_compile_missing_sources(config, merged),
         mismatches=_compile_mismatches(config, merged),
         informational=_flags(config.quality.informational, merged, "quality.informational"),
+        rules_hash=_hash_rules(config),
     )
+
+
+def _hash_rules(config: EntityConfig) -> str:
+    rules = config.model_dump_json(exclude={"description", "find_by", "indexes"})
+    return hashlib.sha256(rules.encode()).hexdigest()[:16]
 
 
 def _compile_sources(config: EntityConfig, record: Schema) -> tuple[pl.Expr, ...]:

@@ -19,10 +19,19 @@ from transformer.errors import RuleError
 SCALAR_FUNCTIONS = frozenset(
     "ABS ARRAY_CONTAINS ARRAY_LENGTH ARRAY_TO_STRING CEIL CHAR_LENGTH COALESCE CONCAT CONCAT_WS "  # noqa: SIM905
     "DATE_PART ENDS_WITH FLOOR GREATEST IF IFNULL INITCAP LEAST LEFT LENGTH LOWER LTRIM MOD NULLIF "
-    "REGEXP_LIKE REPLACE REVERSE RIGHT ROUND RTRIM SIGN SPLIT_PART STARTS_WITH STRING_TO_ARRAY "
-    "STRPOS SUBSTR TRIM TRY_CAST UPPER".split()
+    "REGEXP_LIKE REGEXP_REPLACE REPLACE REVERSE RIGHT ROUND RTRIM SIGN SPLIT_PART SQUASH "
+    "STARTS_WITH STRING_TO_ARRAY STRPOS SUBSTR TRIM TRY_CAST UPPER".split()
 )
 """Functions of one record; `CAST` is missing because it fails where `TRY_CAST` gives null."""
+
+_MACROS: Mapping[str, tuple[str, str]] = {
+    # Letters and digits only, in lower case and without accents; null where none is left.
+    "SQUASH": (
+        "NULLIF ( REGEXP_REPLACE ( LOWER ( NORMALIZE (",
+        r", NFKD ) ) , '[^\p{L}\p{N}]' , '' , 'g' ) , '' )",
+    ),
+}
+"""Functions that polars' SQL has not by one name: what stands before and behind the argument."""
 
 AGGREGATES = frozenset({"COUNT", "MAX", "MIN", "SUM"})
 """Functions over the rows of a child table; allowed in `rollups` only."""
@@ -77,7 +86,7 @@ def _compile(
 ) -> pl.Expr:
     try:
         _check_words(rule, schema, aggregates=aggregates)
-        expression = pl.sql_expr(rule)
+        expression = pl.sql_expr(_expand(rule))
         _check_result(expression, schema, result, aggregates=aggregates)
     except RuleError as error:
         raise RuleError(f"{place}: {error.message}", place=place) from error
@@ -105,6 +114,27 @@ def _check_words(rule: str, schema: Schema, *, aggregates: bool) -> None:
             raise RuleError(
                 f"`{token}` is no column here; known: {', '.join(sorted(schema)) or 'none'}"
             )
+
+
+def _expand(rule: str) -> str:
+    """Write the macros out."""
+    written: list[str] = []
+    closers: list[str] = []
+    closer = ")"
+    for kind, text in _tokens(rule):
+        if kind == "word" and text.upper() in _MACROS:
+            opening, closer = _MACROS[text.upper()]
+            written.append(opening)
+        elif text == "(":
+            if closer == ")":
+                written.append(text)
+            closers.append(closer)
+            closer = ")"
+        elif text == ")" and closers:
+            written.append(closers.pop())
+        else:
+            written.append(text)
+    return " ".join(written)
 
 
 def _tokens(rule: str) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,13 @@ class InputType(StrEnum):
     """A string that begins with `YYYY-MM-DD`."""
 
     TIMESTAMPTZ = "timestamptz"
-    """A moment as ISO 8601 writes it; one that names no zone is meant in UTC."""
+    """A moment as ISO 8601 or LDAP writes it; one that names no zone is meant in UTC.
+
+    The year 1 means that none is set.
+    """
+
+    FILETIME = "filetime"
+    """A moment as Active Directory writes it: 100 ns since 1601; 0 and the highest are null."""
 
     COUNT = "count"
     """How many items a list has; 0 where there is none."""
