@@ -7,11 +7,13 @@ everything that is decided stands in the plan already.
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from chassis.db import Connection
 from refresher.domain.catalog import Catalog, Extent, Side, TableRef
 from refresher.domain.dialect import Dialect
 from refresher.domain.guards import Identity, VerifiedTarget
+from refresher.domain.modes import LastRefresh
 from refresher.domain.plan import ComponentPlan, Plan, TablePlan
 from refresher.domain.statements import Tally
 from refresher.domain.verification import Summary, Verification
@@ -169,6 +171,122 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Close every connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPlan:
+    """A plan and what became of it."""
+
+    plan: Plan
+    run_id: str
+    target: str
+    status: str
+    requester: str
+    is_forced: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOutcome:
+    """What a refresh did to one table."""
+
+    table: TablePlan
+    loaded: Mapping[str, Any]
+    """As `Loaded`, in plain values that survive a checkpoint: rows, bytes, seconds, masked,
+    checksum."""
+
+    swapped: Swapped
+    is_sweep: bool
+    tallies: Mapping[Tally, int]
+
+
+class Ledger(Protocol):
+    """Remembers plans and their outcomes; statements join the caller's transaction."""
+
+    async def store(
+        self, connection: Connection, stored: StoredPlan, *, reason: str | None
+    ) -> None:
+        """Remember a new plan."""
+        ...
+
+    async def find(self, connection: Connection, plan_id: str) -> StoredPlan | None:
+        """Return a plan by its id, or by the id of the run that applied it."""
+        ...
+
+    async def mark(
+        self,
+        connection: Connection,
+        plan_id: str,
+        status: str,
+        *,
+        message: str | None = None,
+        decided_by: str | None = None,
+    ) -> None:
+        """Change what became of a plan."""
+        ...
+
+    async def applied(self, connection: Connection, plan_id: str, *, keep_hours: float) -> None:
+        """Say that a plan is applied, and until when it can be undone."""
+        ...
+
+    async def record(
+        self, connection: Connection, stored: StoredPlan, outcomes: Sequence[TableOutcome]
+    ) -> None:
+        """Remember what was done to tables; a repetition changes nothing."""
+        ...
+
+    async def last_refreshes(
+        self, connection: Connection, keys: Collection[str]
+    ) -> Mapping[str, LastRefresh]:
+        """Return each table's last refresh that was not undone."""
+        ...
+
+    async def newer(self, connection: Connection, plan_id: str) -> list[str]:
+        """Return tables of a plan that were refreshed again after it."""
+        ...
+
+    async def undone(self, connection: Connection, plan_id: str) -> None:
+        """Say that a plan was undone."""
+        ...
+
+    async def expired(self, connection: Connection) -> list[StoredPlan]:
+        """Return applied plans whose replaced rows need not be kept any longer."""
+        ...
+
+    async def forgotten(self, connection: Connection, plan_id: str) -> None:
+        """Say that what undo would need is gone."""
+        ...
+
+    async def settle(self, connection: Connection) -> None:
+        """Mark as failed what was being applied by runs that have ended since."""
+        ...
+
+    async def kept(self, connection: Connection) -> list[str]:
+        """Return the plans whose tables in the target are still needed."""
+        ...
+
+    async def meet(self, connection: Connection, fingerprint: str, side: Side) -> None:
+        """Remember that a database was seen in a role."""
+        ...
+
+    async def known_sources(self, connection: Connection) -> list[str]:
+        """Return the fingerprints of every database that was ever a source."""
+        ...
+
+    async def next_token(self, connection: Connection) -> int:
+        """Draw a fence token, higher than all before."""
+        ...
+
+    async def audit(
+        self,
+        connection: Connection,
+        *,
+        actor: str,
+        action: str,
+        subject: str,
+        details: Mapping[str, Any],
+    ) -> None:
+        """Add a line to the audit trail."""
         ...
 
 

@@ -35,6 +35,9 @@ class Request:
     is_test: bool = False
     """Whether the environment is marked as a test."""
 
+    has_key: bool = True
+    """Whether there is a key to mask with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
@@ -106,11 +109,16 @@ class TablePlanner:
         before = len(notes.refusals)
         drift = self._drift(table, pair, notes)
         self._check_predicates(table, notes)
+        _check_column(table, pair, notes)
         columns, left = _carried(table, pair)
         classified = classify(
             table.name, columns, self._config.masking, unique=_unique_columns(pair)
         )
         notes.refusals.extend(classified.problems)
+        if classified.masks and not self._request.has_key:
+            notes.refusals.append(
+                f"{table.name}: columns are to be masked, and `REFRESHER_MASKING_KEY` is not set"
+            )
         swap, swap_reason = self._dialect.choose_swap(
             table, pair.target, refreshed, self._findings.target
         )
@@ -295,6 +303,12 @@ def _carry(column: Column) -> CarriedColumn:
 def _unique_columns(pair: Pair) -> set[str]:
     indexed = {name for index in pair.target.indexes if index.is_unique for name in index.columns}
     return indexed | {name for key in pair.target.keys for name in key.columns}
+
+
+def _check_column(table: TableConfig, pair: Pair, notes: Notes) -> None:
+    name = table.incremental_column
+    if name is not None and not (pair.source.column(name) and pair.target.column(name)):
+        notes.refusals.append(f"{table.name}: there is no column {name} to go by")
 
 
 def _check_key(table: TableConfig, target: Table, choice: ModeChoice, notes: Notes) -> None:

@@ -1,0 +1,1 @@
+"""What the refresher does: plan, apply, undo."""

@@ -1,0 +1,81 @@
+"""The kinds of runs, and what happens beside them: old rows are forgotten in time."""
+
+import asyncio
+import hashlib
+
+from chassis import leases
+from chassis.db import Database
+from chassis.errors import PermanentError, TransientError
+from chassis.logs import get_logger
+from chassis.runs import Job
+from refresher.handlers.planning import Planning
+from refresher.handlers.refresh import Refresher
+from refresher.ports import EngineFactory, Ledger
+
+REFRESH = "refresh"
+APPLY = "refresh-apply"
+UNDO = "refresh-undo"
+
+HOUSEKEEPING_SECONDS = 60.0
+
+
+def refresh_jobs(refresher: Refresher) -> dict[str, Job]:
+    """Return the kinds of runs that this service executes."""
+    return {REFRESH: refresher.refresh, APPLY: refresher.apply, UNDO: refresher.undo}
+
+
+class Housekeeping:
+    """Forgets replaced rows whose time is over, and what crashed runs left in the target."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        ledger: Ledger,
+        planning: Planning,
+        open_engine: EngineFactory,
+        every_seconds: float = HOUSEKEEPING_SECONDS,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._planning = planning
+        self._open_engine = open_engine
+        self._every_seconds = every_seconds
+
+    async def run(self) -> None:
+        """Keep house for as long as the process lives; one replica does."""
+        while True:
+            try:
+                async with leases.held(self._database, "refresher/housekeeping"):
+                    while True:
+                        await self.step()
+                        await asyncio.sleep(self._every_seconds)
+            except (TransientError, PermanentError) as error:
+                # A target that is away, or not proven today, is no reason to end the service.
+                get_logger().warning("housekeeping_waits", error=error)
+                await asyncio.sleep(self._every_seconds)
+
+    async def step(self) -> list[str]:
+        """Do everything once; return the names of tables that were left over."""
+        async with self._database.transaction() as transaction:
+            await self._ledger.settle(transaction.connection)
+            expired = await self._ledger.expired(transaction.connection)
+            kept = await self._ledger.kept(transaction.connection)
+        gone = {stored.plan.plan_id for stored in expired}
+        async with self._open_engine() as engine:
+            target = await self._planning.verified(engine)
+            for stored in expired:
+                for table in stored.plan.tables:
+                    await engine.forget(target, table)
+                async with self._database.transaction() as transaction:
+                    await self._ledger.forgotten(transaction.connection, stored.plan.plan_id)
+            tokens = [token_of(plan_id) for plan_id in kept if plan_id not in gone]
+            found = await engine.leftovers(target, tokens)
+        if found:
+            get_logger().info("refresh_leftovers_removed", count=len(found))
+        return found
+
+
+def token_of(plan_id: str) -> str:
+    """Return the part of the names of staging and undo tables that tells their plan."""
+    return hashlib.sha256(plan_id.encode()).hexdigest()[:10]

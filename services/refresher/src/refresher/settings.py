@@ -1,0 +1,47 @@
+"""What the refresher reads from its environment: credentials, the key of the masks, the file."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings, SettingsPart, env
+
+
+class RefresherPart(SettingsPart):
+    """The refresher's own variables; the credentials keep the names of the script it replaces."""
+
+    source_user: str | None = env("SOURCE_DB_USER", None)
+    source_password: SecretStr | None = env("SOURCE_DB_PASSWORD", None)
+    """Of a login that cannot write; a refresh is refused when it could."""
+
+    target_user: str | None = env("TARGET_DB_USER", None)
+    target_password: SecretStr | None = env("TARGET_DB_PASSWORD", None)
+    masking_key: SecretStr | None = env("REFRESHER_MASKING_KEY", None, min_length=32)
+    """What masks are computed from; whoever has it can test guesses. At least 32 characters."""
+
+    config_file: str = env("REFRESHER_CONFIG_FILE", "refresh.yaml")
+    """Name of the file in `PENSTOCK_CONFIG_DIRECTORY`."""
+
+    environment: Literal["production", "test"] | None = env("REFRESHER_ENVIRONMENT", None)
+    """`test` permits `row_limit`; unset, the file's `settings.environment` decides."""
+
+
+class RefresherSettings(BaseModel):
+    """Everything the service is told at start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kafka: KafkaSettings
+    database: DatabaseSettings
+    process: ProcessSettings
+    refresher: RefresherPart
+
+
+class OnceSettings(BaseModel):
+    """What a single refresh from the command line needs: no bus."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database: DatabaseSettings
+    process: ProcessSettings
+    refresher: RefresherPart
