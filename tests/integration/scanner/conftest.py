@@ -9,6 +9,7 @@ from chassis.db import Database
 from scanner.domain.institutions import InstitutionDirectory, MonitoredInstitution
 from scanner.settings.scan import ScanConfig
 from tests.integration.scanner.harness import Harness, ManualClock, Tree
+from tests.integration.scanner.record_harness import RecordHarness
 from tests.support.addresses import PostgresAddress
 from tests.support.hub import open_database
 
@@ -64,3 +65,12 @@ async def _open(postgres: PostgresAddress, template: str, name: str) -> Database
     finally:
         await connection.close(timeout=10)
     return await open_database(postgres.database(name), "scanner")
+
+
+@pytest.fixture
+async def records(database_url: str) -> AsyncGenerator[RecordHarness]:
+    database = await open_database(database_url, "scanner")
+    try:
+        yield RecordHarness(database)
+    finally:
+        await database.close()
