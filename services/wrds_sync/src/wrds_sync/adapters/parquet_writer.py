@@ -90,6 +90,9 @@ class ParquetFile:
         """Close a file that will not be finished; without a footer nobody takes it for one."""
         with contextlib.suppress(OSError):  # a full disk says so once more
             self._close()
+        if self._writer is not None:
+            # Else its end writes a footer, which would make half a file look whole.
+            self._writer.is_open = False
 
     def _close(self) -> None:
         if self._sink is not None:

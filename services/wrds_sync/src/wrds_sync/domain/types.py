@@ -134,8 +134,8 @@ def _parse(name: str, declared: str) -> pa.DataType:
     try:
         if found := _DECIMAL.fullmatch(declared.strip()):
             digits, scale = int(found["digits"]), int(found["scale"])
-            wide = found["bits"] == "256" or digits > MAX_DECIMAL128_DIGITS
-            return pa.decimal256(digits, scale) if wide else pa.decimal128(digits, scale)
+            bits = found["bits"] or ("256" if digits > MAX_DECIMAL128_DIGITS else "128")
+            return (pa.decimal256 if bits == "256" else pa.decimal128)(digits, scale)
         if declared == "timestamp[us, tz=UTC]":
             return pa.timestamp("us", tz="UTC")
         return pa.type_for_alias(declared)
