@@ -1,26 +1,29 @@
 """The bronze layer in PostgreSQL.
 
-Small things (keys, hashes, sequences) go to the server as arrays and are judged there in one
-statement against the heads; documents go over once, by COPY, and only those that are new. Locks
-are taken on entities, in order, before anything is judged: versions, and the sequences of their
-events, therefore have one order per entity, and two writers never wait for each other in a circle.
+Small things (keys, hashes, sequences) go to the server as arrays: what has no head gets one at
+once, the rest is judged there in one statement; documents go over once, by COPY, and only those
+that are new. Locks are taken in order before anything is judged, on entities where several
+external ids share one and on heads: versions, and the sequences of their events, therefore have
+one order per entity, and two writers do not wait for each other in a circle.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import orjson
 
 from chassis.db import Connection, Database, Transaction
 from chassis.logs import redact
-from ingestor.domain.versions import ExternalKey, NewVersion, WriteOutcome, Written
+from contracts.layers import BronzeOperation
+from ingestor.domain.versions import ExternalKey, InMemory, NewVersion, WriteOutcome, Written
 from ingestor.ports import RecordError
 
-CHUNK = 1000
-"""Versions judged and copied at a time."""
+CHUNK = 5000
+"""Versions judged and copied at a time; arrays of keys, not documents."""
 
 _COPY_BASE_SECONDS = 60.0
 _SLOWEST_BYTES_PER_SECOND = 1024 * 1024
@@ -104,8 +107,9 @@ class PostgresCatalog:
 
 
 async def _lock_entities(connection: Connection, versions: Sequence[NewVersion]) -> None:
-    rows = [(*version.key, version.entity_id) for version in versions]
-    await connection.execute(_LOCK_ENTITIES, *_columns(rows, width=4))
+    rows = [(*version.key, version.entity_id) for version in versions if not version.is_own_entity]
+    if rows:
+        await connection.execute(_LOCK_ENTITIES, *_columns(rows, width=4))
 
 
 def _rounds(versions: Sequence[NewVersion]) -> Iterator[list[int]]:
@@ -122,41 +126,60 @@ def _rounds(versions: Sequence[NewVersion]) -> Iterator[list[int]]:
 
 
 async def _append(connection: Connection, versions: Mapping[int, NewVersion]) -> dict[int, Written]:
-    rows = await connection.fetch(
-        _JUDGE,
-        *_columns(
-            [
-                (
-                    ordinal,
-                    *version.key,
-                    version.entity_id,
-                    version.operation.value,
-                    version.content_hash,
-                    version.blob_sha256,
-                    version.sequence,
-                )
-                for ordinal, version in versions.items()
-            ],
-            width=9,
-        ),
-    )
+    rows = await _begin(connection, versions)
+    rest = {ordinal: item for ordinal, item in versions.items() if ordinal not in rows}
+    if rest:
+        keys = [item.key for item in rest.values()]
+        await connection.execute(_LOCK_HEADS, *_columns(keys, width=3))
+        for row in await connection.fetch(_JUDGE, *_arguments(rest)):
+            rows[row["ordinal"]] = row
     places = [
         _Place(
-            versions[row["ordinal"]],
-            row["entity_id"],
-            row["version"],
-            row["raw_id"],
-            row["ingested_at"],
+            versions[ordinal], row["entity_id"], row["version"], row["raw_id"], row["ingested_at"]
         )
-        for row in rows
+        for ordinal, row in rows.items()
         if row["raw_id"] is not None
     ]
     if places:
         await _copy(connection, places)
     return {
-        row["ordinal"]: Written(WriteOutcome(row["outcome"]), row["entity_id"], row["version"])
-        for row in rows
+        ordinal: Written(WriteOutcome(row["outcome"]), row["entity_id"], row["version"])
+        for ordinal, row in rows.items()
     }
+
+
+async def _begin(
+    connection: Connection, versions: Mapping[int, NewVersion]
+) -> "dict[int, asyncpg.Record]":
+    """Give a head to what has none; return those rows, which is most of a first load."""
+    stored = {
+        ordinal: item
+        for ordinal, item in versions.items()
+        if item.operation is BronzeOperation.STORED
+    }
+    if not stored:
+        return {}
+    ordinals = {item.key: ordinal for ordinal, item in stored.items()}
+    rows = await connection.fetch(_BEGIN, *_arguments(stored))
+    return {
+        ordinals[row["entity_type"], row["source_system"], row["external_id"]]: row for row in rows
+    }
+
+
+def _arguments(versions: Mapping[int, NewVersion]) -> list[list[Any]]:
+    rows = [
+        (
+            ordinal,
+            *version.key,
+            version.entity_id,
+            version.operation.value,
+            version.content_hash,
+            version.blob_sha256,
+            version.sequence,
+        )
+        for ordinal, version in versions.items()
+    ]
+    return _columns(rows, width=9)
 
 
 async def _copy(connection: Connection, places: Sequence[_Place]) -> None:
@@ -170,32 +193,52 @@ async def _copy(connection: Connection, places: Sequence[_Place]) -> None:
     )
 
 
-async def _raw_rows(places: Sequence[_Place]) -> AsyncGenerator[tuple[Any, ...]]:
+def _raw_rows(places: Sequence[_Place]) -> Iterable[tuple[Any, ...]] | AsyncIterable[Any]:
+    """Return the rows; those whose documents lie outside memory are made as they are sent."""
+    if all(place.version.document is None or _is_at_hand(place) for place in places):
+        return [_raw_row(place, _data_at_hand(place)) for place in places]
+    return _loaded_rows(places)
+
+
+def _is_at_hand(place: _Place) -> bool:
+    return isinstance(place.version.document, InMemory)
+
+
+def _data_at_hand(place: _Place) -> bytes | None:
+    document = place.version.document
+    return document.data if isinstance(document, InMemory) else None
+
+
+async def _loaded_rows(places: Sequence[_Place]) -> AsyncGenerator[tuple[Any, ...]]:
     for place in places:
-        version = place.version
-        document = await version.document.load() if version.document else None
-        yield (
-            place.raw_id,
-            version.entity_type,
-            place.entity_id,
-            version.source_system,
-            version.external_id,
-            place.number,
-            version.operation.value,
-            # JSON already: the codec passes a fragment through as it is.
-            orjson.Fragment(document) if document is not None else None,
-            version.content_hash,
-            version.blob_key,
-            version.blob_sha256,
-            version.size_bytes,
-            version.source_modified_at,
-            version.sequence,
-            version.event_id,
-            version.correlation_id,
-            version.derived_from,
-            version.ingestion_run_id,
-            place.ingested_at,
-        )
+        document = place.version.document
+        yield _raw_row(place, await document.load() if document else None)
+
+
+def _raw_row(place: _Place, document: bytes | None) -> tuple[Any, ...]:
+    version = place.version
+    return (
+        place.raw_id,
+        version.entity_type,
+        place.entity_id,
+        version.source_system,
+        version.external_id,
+        place.number,
+        version.operation.value,
+        # JSON already: the codec passes a fragment through as it is.
+        orjson.Fragment(document) if document is not None else None,
+        version.content_hash,
+        version.blob_key,
+        version.blob_sha256,
+        version.size_bytes,
+        version.source_modified_at,
+        version.sequence,
+        version.event_id,
+        version.correlation_id,
+        version.derived_from,
+        version.ingestion_run_id,
+        place.ingested_at,
+    )
 
 
 def _storable(text: str) -> str:
@@ -252,6 +295,30 @@ from incoming
 join bronze.heads head using (entity_type, source_system, external_id)
 order by 1, 2
 on conflict (entity_type, entity_id) do update set first_seen_at = entity.first_seen_at where false
+"""
+
+_BEGIN = """
+insert into bronze.heads (entity_type, source_system, external_id, entity_id, version,
+    sequence, content_hash, blob_sha256, is_deleted, ingested_at, raw_id)
+select entity_type, source_system, external_id, entity_id, 1, sequence, content_hash,
+       blob_sha256, false, statement_timestamp(), nextval('bronze.raw_entities_id_seq')
+from unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+            $7::text[], $8::text[], $9::bigint[])
+    as item (ordinal, entity_type, source_system, external_id, entity_id, operation,
+             content_hash, blob_sha256, sequence)
+order by entity_type, source_system, external_id
+on conflict do nothing
+returning entity_type, source_system, external_id, entity_id, version, 'appended' as outcome,
+          raw_id, ingested_at
+"""
+
+# Locks in the order of the keys, before they are judged.
+_LOCK_HEADS = """
+select 1
+from unnest($1::text[], $2::text[], $3::text[]) as item (entity_type, source_system, external_id)
+join bronze.heads head using (entity_type, source_system, external_id)
+order by entity_type, source_system, external_id
+for update of head
 """
 
 _JUDGE = """

@@ -45,6 +45,9 @@ class NewVersion:
     entity_id: str | None = None
     """None for a tombstone: the entity is the one that the external id belongs to."""
 
+    is_own_entity: bool = False
+    """Nothing else ever contributes to the entity, so its order is that of the external id."""
+
     document: Document | None = None
     content_hash: str | None = None
     blob_key: str | None = None

@@ -110,6 +110,7 @@ class IngestRecords:
             entity_type=data.entity_type,
             source_system=section.source_system,
             external_id=external_id,
+            is_own_entity=True,
             sequence=event.sequence,
             event_id=event.id,
             correlation_id=event.correlationid or event.id,
