@@ -14,7 +14,8 @@ from pg_database d where d.datname = current_database()
 """
 
 # A right that is granted through a role counts like one's own: `has_*_privilege` and `MEMBER` see
-# both. `case` keeps the order in which conditions are looked at. Functions that run with their owner's rights cannot be judged from the catalogs.
+# both. `case` keeps the order in which conditions are looked at. Functions that run with their
+# owner's rights cannot be judged from the catalogs.
 _POWERS = """
 with mine as (
     select oid, rolsuper, rolcreaterole from pg_roles where rolname = current_user
