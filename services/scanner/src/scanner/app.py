@@ -12,6 +12,7 @@ from chassis.doctor import Finding, examine, standard_checks
 from chassis.errors import PenstockError
 from chassis.logs import get_logger, redact, register_secrets
 from chassis.process import Host, host
+from chassis.secrets import resolve_secrets
 from chassis.shares.logon_gate import LogonGate
 from chassis.shares.open import open_share
 from chassis.shares.paths import validate_nas_path
@@ -52,7 +53,6 @@ from scanner.settings.environment import ScannerSettings, ScanSettings, record_d
 from scanner.settings.nas import Institutions, relative_to
 from scanner.settings.records import RecordSections
 from scanner.settings.scan import ScanConfig, override
-from scanner.settings.secrets import resolve_secrets
 
 SERVICE = "scanner"
 
@@ -172,7 +172,9 @@ def record_access(
     """
     secrets = resolve_secrets(record_documents(settings.process.config_directory))
     register_secrets(secrets.values())
-    return RecordAccess(secrets=secrets, open_share=open_one, database=database)
+    return RecordAccess(
+        secrets=secrets, open_share=open_one, clock=SystemClock(), database=database
+    )
 
 
 def build_poll(

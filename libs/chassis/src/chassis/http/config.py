@@ -15,10 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from chassis.secrets import SecretReference
 from contracts.types import Name
-
-SecretReference = Annotated[str, StringConstraints(pattern=r"^env:[A-Z][A-Z0-9_]{0,99}$")]
-"""Where a secret is found; a secret itself never stands in the configuration."""
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
 Seconds = Annotated[float, Field(gt=0)]

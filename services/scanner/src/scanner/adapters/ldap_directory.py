@@ -7,8 +7,7 @@ deadline on its socket.
 import asyncio
 import base64
 import binascii
-import ssl
-import warnings
+import math
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,8 +15,16 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from chassis.errors import PenstockError, UnavailableError
+from chassis.secrets import Secrets
 from contracts.errors import ErrorCategory
 from scanner.adapters.ldap_entries import EntryReader, generalized_time
+from scanner.adapters.ldap_tls import (
+    StandardTls,
+    escape_bytes,
+    escape_filter_chars,
+    ldap3,
+    ldap_errors,
+)
 from scanner.domain.cursors import CursorKind, highest, parse_time
 from scanner.domain.records import (
     Abilities,
@@ -32,14 +39,6 @@ from scanner.domain.records import (
 )
 from scanner.errors import SourceRefusedError
 from scanner.settings.ldap import LdapRecords
-from scanner.settings.secrets import Secrets
-
-with warnings.catch_warnings():
-    # ldap3 2.9.1 imports two names by spellings that pyasn1 has replaced and still has.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import ldap3
-    from ldap3.core import exceptions as ldap_errors
-    from ldap3.utils.conv import escape_bytes, escape_filter_chars
 
 IDS_PER_SEARCH = 100
 
@@ -152,11 +151,7 @@ class LdapDirectory:
 
     def _open(self) -> Any:
         config, url = self._config, self._url()
-        tls = ldap3.Tls(
-            validate=ssl.CERT_REQUIRED if config.verify_certificate else ssl.CERT_NONE,
-            version=ssl.PROTOCOL_TLS_CLIENT,
-            ca_certs_file=config.ca_file,
-        )
+        tls = StandardTls(config.ca_file, verifies=config.verify_certificate)
         server = ldap3.Server(
             url.hostname,
             port=url.port,
@@ -175,7 +170,7 @@ class LdapDirectory:
             auto_referrals=False,
             check_names=False,
             read_only=True,
-            receive_timeout=config.timeout_seconds,
+            receive_timeout=math.ceil(config.timeout_seconds),
             return_empty_attributes=False,
         )
         connection.open()

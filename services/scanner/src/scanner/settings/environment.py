@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationInfo, field_val
 from pydantic_core import PydanticCustomError
 
 from chassis.errors import SettingsError
+from chassis.secrets import resolve_secrets
 from chassis.settings import (
     BlobSettings,
     DatabaseSettings,
@@ -22,7 +23,6 @@ from chassis.settings import (
     read_named,
 )
 from chassis.sources import ConfigError, load_sources
-from scanner.settings.secrets import resolve_secrets
 
 _API_NAMES = frozenset({"api_username", "api_password"})
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from scanner.settings.secrets import SecretReference
+from chassis.secrets import SecretReference
 
 Attribute = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z][A-Za-z0-9-]*(;[A-Za-z0-9-]+)*|\*|\+|[0-9.]+)$")

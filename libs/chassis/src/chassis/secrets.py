@@ -1,4 +1,4 @@
-"""Secrets of record sources: the configuration names them, the environment holds them.
+"""Secrets that a configuration file names and the environment holds.
 
 `token: env:TDX_API_TOKEN` takes the variable `TDX_API_TOKEN`, or the contents of the file whose
 path is in `TDX_API_TOKEN_FILE`, or the file of that name in the secrets folder.
