@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -19,6 +19,7 @@ from refresher.domain.values import Value, ValueType
 from refresher.errors import GuardError, PlanRefusedError, SwapBusyError, UnsafeTargetError
 from refresher.ports import Fence, Question
 from tests.support.tds import catalogs
+from tests.support.tds.cells import Value as Cell
 from tests.support.tds.script import Answer, Done, Drop, Fail, Load, Rows, Rule, Script, Table
 from tests.support.tds.server import ScriptedServer
 from tests.unit.refresher import tsql_cases as cases
@@ -145,6 +146,23 @@ def component(engine: SqlServerEngine) -> ComponentPlan:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a load or a swap takes."""
+
+    engine: SqlServerEngine
+    target: VerifiedTarget
+    plan: Plan
+    component: ComponentPlan
+
+
+@pytest.fixture
+def work(
+    engine: SqlServerEngine, target: VerifiedTarget, plan: Plan, component: ComponentPlan
+) -> Work:
+    return Work(engine, target, plan, component)
+
+
 @pytest.fixture
 def plan(component: ComponentPlan) -> Plan:
     return Plan(
@@ -210,7 +228,7 @@ async def test_a_table_that_is_not_there_is_left_out(
 async def test_bounds_are_read_with_every_digit(
     server: ScriptedServer, engine: SqlServerEngine
 ) -> None:
-    record = {
+    record: dict[str, Cell] = {
         "counted": 5,
         "low": "2024-01-01T00:00:00",
         "high": "2024-02-29T13:14:15.1234567",
@@ -227,13 +245,12 @@ async def test_bounds_are_read_with_every_digit(
 @pytest.mark.covers("S4-05", "C-32")
 async def test_a_load_stages_reads_under_one_snapshot_builds_and_compares(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     _follow(server, _READ, _rule("insert bulk", Load()))
-    loaded = await engine.load(target, plan, component, key=b"", progress=_ignore)
+    loaded = await work.engine.load(
+        work.target, work.plan, work.component, key=b"", progress=_ignore
+    )
     assert loaded["Lines"].rows == 2
     assert loaded["Lines"].verification.problems == ()
     (bulk,) = server.events("bulk")
@@ -256,10 +273,7 @@ def _pair(server: ScriptedServer) -> set[int]:
 
 async def test_a_difference_is_a_problem_and_not_an_error(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     other = Rows({"rows": "bigint", "checksum": "varchar(99)"}, ((3, "1:2"),))
     _follow(
@@ -271,34 +285,30 @@ async def test_a_difference_is_a_problem_and_not_an_error(
             other,
         ),
     )
-    loaded = await engine.load(target, plan, component, key=b"", progress=_ignore)
+    loaded = await work.engine.load(
+        work.target, work.plan, work.component, key=b"", progress=_ignore
+    )
     assert loaded["Lines"].verification.problems == ("the source has 2 rows and staging 3",)
 
 
 async def test_a_source_without_snapshots_is_refused_before_a_row_is_read(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     _follow(server, snapshot=0)
     with pytest.raises(PlanRefusedError, match="ALLOW_SNAPSHOT_ISOLATION"):
-        await engine.load(target, plan, component, key=b"", progress=_ignore)
+        await work.engine.load(work.target, work.plan, work.component, key=b"", progress=_ignore)
     assert not any("s_9f2c" in sql for sql in server.statements())
 
 
 @pytest.mark.covers("C-33")
 async def test_nothing_is_written_where_another_database_answers(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     server.follow(Script(catalogs.identity("PROD", marker=None)))
     with pytest.raises(UnsafeTargetError):
-        await engine.load(target, plan, component, key=b"", progress=_ignore)
+        await work.engine.load(work.target, work.plan, work.component, key=b"", progress=_ignore)
     assert all(
         sql.startswith(("SET ", "SELECT CONVERT(nvarchar(128), SERVERPROPERTY"))
         for sql in server.statements()
@@ -311,10 +321,7 @@ class StopItError(Exception):
 
 async def test_a_run_that_is_cancelled_in_the_middle_closes_every_connection(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     _follow(server, _READ, _rule("insert bulk", Load()))
 
@@ -323,7 +330,7 @@ async def test_a_run_that_is_cancelled_in_the_middle_closes_every_connection(
 
     began = time.monotonic()
     with pytest.raises(StopItError):
-        await engine.load(target, plan, component, key=b"", progress=stop)
+        await work.engine.load(work.target, work.plan, work.component, key=b"", progress=stop)
     assert time.monotonic() - began < 5
 
 
@@ -339,13 +346,10 @@ _WRITES = (
 @pytest.mark.covers("S4-17", "S4-18")
 async def test_a_swap_is_one_transaction_with_a_fence_a_lock_time_out_and_a_note(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     _follow(server, *_WRITES)
-    swapped = await engine.swap(target, plan, component, fence=_FENCE)
+    swapped = await work.engine.swap(work.target, work.plan, work.component, fence=_FENCE)
     assert swapped.tallies == {"Lines": {Tally.DELETED: 1, Tally.INSERTED: 2, Tally.UPDATED: 3}}
     assert swapped.attempts == 1
     sent = server.statements()
@@ -353,29 +357,24 @@ async def test_a_swap_is_one_transaction_with_a_fence_a_lock_time_out_and_a_note
     assert sent[begun - 1] == "SET LOCK_TIMEOUT 150"
     assert "[fences]" in sent[begun + 1]
     assert "[swaps]" in sent[done - 1]
-    assert [sql for sql in sent[begun + 2 : done - 1]] == [
-        " ".join(item.sql.split()) for item in component.swap
-    ]
+    between = sent[begun + 2 : done - 1]
+    assert between == [" ".join(item.sql.split()) for item in work.component.swap]
 
 
 @pytest.mark.covers("S4-13", "C-28")
-@pytest.mark.parametrize(("failure", "number"), [(_DEADLOCK, 1205), (_LOCKED, 1222)])
+@pytest.mark.parametrize("failure", [_DEADLOCK, _LOCKED])
 async def test_a_swap_that_loses_a_lock_rolls_back_and_tries_again(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
     failure: Fail,
-    number: int,
 ) -> None:
     _follow(
         server,
-        _rule("@@error", Rows({"": "int"}, ((number,),))),
+        _rule("@@error", Rows({"": "int"}, ((failure.number,),))),
         _rule("^delete t", failure, failure, Done(1)),
         *_WRITES,
     )
-    swapped = await engine.swap(target, plan, component, fence=_FENCE)
+    swapped = await work.engine.swap(work.target, work.plan, work.component, fence=_FENCE)
     assert swapped.attempts == 3
     assert swapped.tallies["Lines"][Tally.DELETED] == 1
     sent = server.statements()
@@ -386,10 +385,7 @@ async def test_a_swap_that_loses_a_lock_rolls_back_and_tries_again(
 
 async def test_a_swap_that_never_gets_its_lock_says_so(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     _follow(
         server,
@@ -397,46 +393,37 @@ async def test_a_swap_that_never_gets_its_lock_says_so(
         _rule("as held", _LOCKED),
     )
     with pytest.raises(SwapBusyError, match="no lock within 150 ms in 4 attempts"):
-        await engine.swap(target, plan, component, fence=_FENCE)
+        await work.engine.swap(work.target, work.plan, work.component, fence=_FENCE)
 
 
 async def test_a_swap_whose_connection_breaks_is_not_tried_again_blindly(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     _follow(server, _rule("^commit", Drop()), *_WRITES)
     with pytest.raises(SqlServerLostError):
-        await engine.swap(target, plan, component, fence=_FENCE)
+        await work.engine.swap(work.target, work.plan, work.component, fence=_FENCE)
     assert server.statements().count("COMMIT TRANSACTION") == 1
 
 
 async def test_a_swap_that_was_done_before_a_crash_is_found_and_not_repeated(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     note = Rows({"tallies": "nvarchar(max)"}, (('{"Lines": {"inserted": 5}}',),))
     _follow(server, _rule(r"select \[tallies\]", note))
-    swapped = await engine.swap(target, plan, component, fence=_FENCE)
+    swapped = await work.engine.swap(work.target, work.plan, work.component, fence=_FENCE)
     assert swapped.tallies == {"Lines": {Tally.INSERTED: 5}}
     assert "BEGIN TRANSACTION" not in server.statements()
 
 
 async def test_an_overtaken_worker_is_refused_inside_the_transaction(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     _follow(server, _rule("^(update|insert into).*fences", Done(0)))
     with pytest.raises(LeaseLostError):
-        await engine.swap(target, plan, component, fence=_FENCE)
+        await work.engine.swap(work.target, work.plan, work.component, fence=_FENCE)
     assert "COMMIT TRANSACTION" not in server.statements()
 
 
@@ -466,10 +453,7 @@ async def test_rows_of_testers_stop_a_swap_that_must_not_lose_them(
 
 async def test_an_undo_whose_notes_are_gone_is_permanent(
     server: ScriptedServer,
-    engine: SqlServerEngine,
-    target: VerifiedTarget,
-    plan: Plan,
-    component: ComponentPlan,
+    work: Work,
 ) -> None:
     _follow(
         server,
@@ -477,7 +461,7 @@ async def test_an_undo_whose_notes_are_gone_is_permanent(
         _rule("^delete t", Fail(208, "Invalid object name.")),
     )
     with pytest.raises(SqlServerRefusedError):
-        await engine.undo(target, plan, component, fence=_FENCE)
+        await work.engine.undo(work.target, work.plan, work.component, fence=_FENCE)
 
 
 # --- ending ------------------------------------------------------------------------------------

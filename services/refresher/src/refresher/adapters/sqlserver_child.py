@@ -94,6 +94,9 @@ class Worker:
         """Open a connection under a name."""
         # Pooled connections keep settings of their last user.
         mssql_python.pooling(enabled=False)
+        if request.get("ca_file"):
+            # The driver has no word for a file of authorities; its TLS library reads this one.
+            os.environ["SSL_CERT_FILE"] = request["ca_file"]  # noqa: TID251
         connection = mssql_python.connect(
             request["connection"], autocommit=True, timeout=request["login_timeout"]
         )

@@ -5,16 +5,17 @@ TransientError
 ├── SqlServerLostError      the connection broke, or a statement took too long
 │   ├── DriverDiedError     the driver's process ended
 │   └── DriverSilentError   the driver's process was killed because it said nothing
-PermanentError
+RefreshError
 └── SqlServerRefusedError   everything else: the same statement would fail again
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from chassis.errors import PenstockError, PermanentError, TransientError, UnavailableError
+from chassis.errors import PenstockError, TransientError, UnavailableError
 from contracts.errors import ErrorCategory
 from refresher.domain.tsql_errors import Trouble, trouble
+from refresher.errors import RefreshError
 
 
 class SqlServerBusyError(TransientError):
@@ -43,7 +44,7 @@ class DriverSilentError(SqlServerLostError):
         super().__init__(seconds=seconds)
 
 
-class SqlServerRefusedError(PermanentError):
+class SqlServerRefusedError(RefreshError):
     """SQL Server refused the statement."""
 
     default_category = ErrorCategory.STORAGE

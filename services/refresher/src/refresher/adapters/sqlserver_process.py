@@ -75,8 +75,7 @@ class Copied:
 class DriverProcess:
     """One driver process; use it as an asynchronous context manager, for one table."""
 
-    def __init__(self, *, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = environment
+    def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,7 +88,6 @@ class DriverProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             limit=_LINE_BYTES,
-            env=self._environment,
         )
         return self
 
@@ -121,6 +119,7 @@ class DriverProcess:
         login_seconds: float,
         statement_seconds: float,
         settings: Sequence[str] = (),
+        ca_file: str | None = None,
     ) -> None:
         """Open a connection; `settings` are statements that prepare the session."""
         await self._ask(
@@ -131,6 +130,7 @@ class DriverProcess:
                 "login_timeout": max(1, round(login_seconds)),
                 "timeout": max(1, round(statement_seconds)),
                 "settings": list(settings),
+                "ca_file": ca_file,
             },
             silence=login_seconds + statement_seconds + _GRACE_SECONDS,
         )

@@ -1,0 +1,154 @@
+"""Asks a SQL Server what the planner wants to know: catalogs, bounds, summaries."""
+
+from collections.abc import Collection
+
+from refresher.adapters.sqlserver_process import DriverProcess
+from refresher.domain import tsql_names as names
+from refresher.domain import tsql_queries as queries
+from refresher.domain import tsql_types as types
+from refresher.domain.catalog import Catalog, Extent, Side, TableRef, TypeKind
+from refresher.domain.plan import TablePlan
+from refresher.domain.statements import Statement
+from refresher.domain.tsql_catalog import Row, TableRows, build_table, capabilities
+from refresher.domain.tsql_names import quote
+from refresher.domain.values import Value, ValueType
+from refresher.domain.verification import ColumnSummary, Summary
+from refresher.ports import Question
+
+_VALUES = {
+    TypeKind.INTEGER: ValueType.INTEGER,
+    TypeKind.NUMERIC: ValueType.NUMERIC,
+    TypeKind.DATE: ValueType.DATE,
+    TypeKind.TIMESTAMP: ValueType.TIMESTAMP,
+    TypeKind.TIMESTAMPTZ: ValueType.TIMESTAMPTZ,
+}
+
+
+class _Reader:
+    """Queries of one side."""
+
+    def __init__(self, driver: DriverProcess, side: Side, seconds: float) -> None:
+        self._driver = driver
+        self._side = side
+        self._seconds = seconds
+
+    async def rows(self, sql: str, *parameters: str) -> list[Row]:
+        """Return the rows of a query by column name."""
+        result = await self._driver.query(self._side, sql, *parameters, seconds=self._seconds)
+        return list(result.records())
+
+
+async def read_catalog(
+    driver: DriverProcess, side: Side, tables: Collection[TableRef], *, seconds: float
+) -> Catalog:
+    """Read what the catalogs say about these tables; a table that is missing is left out."""
+    reader = _Reader(driver, side, seconds)
+    server = (await reader.rows(queries.SERVER))[0]
+    found = {}
+    for ref in sorted(tables):
+        rows = await _table_rows(reader, ref)
+        if rows is not None:
+            found[ref] = build_table(rows, server)
+    return Catalog(tables=found, version=server["version"], capabilities=capabilities(server))
+
+
+async def _table_rows(reader: _Reader, ref: TableRef) -> TableRows | None:
+    name = names.table(ref)
+    table = await reader.rows(queries.TABLE, name)
+    if not table:
+        return None
+    return TableRows(
+        ref=ref,
+        table=table[0],
+        columns=await reader.rows(queries.COLUMNS, name),
+        indexes=await reader.rows(queries.INDEXES, name),
+        index_columns=await reader.rows(queries.INDEX_COLUMNS, name),
+        checks=await reader.rows(queries.CHECKS, name),
+        foreign_keys=await reader.rows(queries.FOREIGN_KEYS, name, name),
+        triggers=await reader.rows(queries.TRIGGERS, name),
+        partitions=await reader.rows(queries.PARTITIONS, name),
+        dependants=await reader.rows(queries.DEPENDANTS, name),
+    )
+
+
+async def measure(
+    driver: DriverProcess, side: Side, question: Question, *, seconds: float
+) -> Extent:
+    """Answer one question; the source's rows are estimated, the target's are counted."""
+    reader = _Reader(driver, side, seconds)
+    name = names.table(question.ref)
+    columns = {row["name"]: row for row in await reader.rows(queries.COLUMNS, name)}
+    row = (await reader.rows(_measuring(side, question, columns)))[0]
+    rows = row["counted"]
+    if rows is None:
+        rows = (await reader.rows(queries.TABLE, name))[0]["estimated_rows"]
+    kind = _kind(columns, question.column)
+    return Extent(
+        rows=int(rows or 0),
+        low=_value(kind, row.get("low")),
+        high=_value(kind, row.get("high")),
+        key_low=row.get("key_low"),
+        key_high=row.get("key_high"),
+        nulls=int(row.get("nulls") or 0),
+    )
+
+
+def _measuring(side: Side, question: Question, columns: dict[str, Row]) -> str:
+    parts = ["COUNT_BIG(*) AS counted" if side is Side.TARGET else "NULL AS counted"]
+    if question.column is not None:
+        column = quote(question.column)
+        style = ", 126" if _kind(columns, question.column) in _MOMENTS else ""
+        parts += [
+            f"CONVERT(varchar(64), MIN({column}){style}) AS low",
+            f"CONVERT(varchar(64), MAX({column}){style}) AS high",
+            f"COUNT_BIG(CASE WHEN {column} IS NULL THEN 1 END) AS nulls",
+        ]
+    if question.key is not None:
+        key = quote(question.key)
+        parts += [
+            f"CONVERT(bigint, MIN({key})) AS key_low",
+            f"CONVERT(bigint, MAX({key})) AS key_high",
+        ]
+    where = f" WHERE ({question.predicate})" if question.predicate else ""
+    table = names.table(question.ref)
+    if parts == ["NULL AS counted"]:
+        return f"SELECT TOP (1) {parts[0]}"
+    return f"SELECT {', '.join(parts)} FROM {table}{where}"  # noqa: S608
+
+
+_MOMENTS = (TypeKind.DATE, TypeKind.TIMESTAMP, TypeKind.TIMESTAMPTZ)
+
+
+def _kind(columns: dict[str, Row], name: str | None) -> TypeKind:
+    row = columns.get(name or "")
+    return types.KINDS.get(row["type_name"], TypeKind.OTHER) if row else TypeKind.OTHER
+
+
+def _value(kind: TypeKind, text: str | None) -> Value | None:
+    return None if text is None else Value(_VALUES.get(kind, ValueType.TEXT), text)
+
+
+async def summarise(
+    driver: DriverProcess,
+    side: Side,
+    table: TablePlan,
+    statement: Statement | None,
+    *,
+    seconds: float,
+) -> Summary:
+    """Run a summary of a plan."""
+    if statement is None:
+        raise ValueError(f"{table.key}: the plan has no such summary")
+    parameters = [value.text for value in statement.parameters]
+    rows = await _Reader(driver, side, seconds).rows(statement.sql, *parameters)
+    found = rows[0]
+    columns = {
+        column.name: ColumnSummary(
+            nulls=found[f"nulls_{position}"],
+            low=found.get(f"low_{position}"),
+            high=found.get(f"high_{position}"),
+        )
+        for position, column in enumerate(table.columns)
+        if f"nulls_{position}" in found
+    }
+    return Summary(rows=found["rows"], columns=columns, checksum=found.get("checksum"))
