@@ -89,18 +89,16 @@ class Market:
 def _bars(text: str) -> Iterator[Bar]:
     rows = list(csv.DictReader(io.StringIO(text)))
     for row in reversed(rows):
-        first, high, low, last = (float(row[name]) for name in ("Open", "High", "Low", "Close"))
         yield {
             "date": row["Date"],
-            "open": first,
-            "high": high,
-            "low": low,
-            "close": last,
-            "volume": int(row["Volume"]),
-            "change": round(last - first, 5),
-            "changePercent": round(100 * (last - first) / first, 5),
-            "vwap": round((high + low + last) / 3, 2),
+            **{name.lower(): _number(row[name]) for name in ("Open", "High", "Low", "Close")},
+            "volume": _number(row["Volume"]),
         }
+
+
+def _number(text: str) -> float | None:
+    """Return a cell's number; the delivery has blank ones, as it was."""
+    return float(text) if text else None
 
 
 def _split(bar: Bar, factor: float) -> Bar:

@@ -20,15 +20,17 @@ _MINUTE_SECONDS = 60.0
 # A pause moves `refilled_at` into the future: no token grows before it, and none is given out.
 _RESERVE = """
 insert into meta.rate_budgets as b (credential, per_second, burst, tokens, refilled_at)
-values ($1, $2, $3, $3 - 1, clock_timestamp())
+values ($1, $2::float8, $3::float8, $3::float8 - 1, clock_timestamp())
 on conflict (credential) do update set
-    per_second = $2,
-    burst = $3,
+    per_second = $2::float8,
+    burst = $3::float8,
     tokens = least(
-        $3, b.tokens + $2 * greatest(0, extract(epoch from clock_timestamp() - b.refilled_at))
+        $3::float8,
+        b.tokens + $2::float8
+            * greatest(0, extract(epoch from clock_timestamp() - b.refilled_at)::float8)
     ) - 1,
     refilled_at = greatest(b.refilled_at, clock_timestamp())
-returning greatest(0, extract(epoch from refilled_at - clock_timestamp()))::float8
+returning greatest(0, extract(epoch from refilled_at - clock_timestamp())::float8)
     + greatest(0, -tokens) / per_second
 """
 

@@ -123,7 +123,7 @@ class SeriesChecks(_Section):
         "close",
     )
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.001
-    """A known bar that moved further was re-based: the item's whole history is read again (C-22)."""
+    """A known bar that moved further was re-based: the item is read again as a whole (C-22)."""
 
     least_bars: Annotated[int, Field(ge=2)] = 3
     """Shorter series are too short to be told apart."""

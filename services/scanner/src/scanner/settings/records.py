@@ -10,6 +10,7 @@ from scanner.domain.cursors import CursorKind, Overlap
 from scanner.domain.guard import DeletionRules
 from scanner.domain.hashing import HashSpec
 from scanner.settings.file_list import FileListRecords
+from scanner.settings.http import HttpRecords
 from scanner.settings.ldap import LdapRecords
 from scanner.settings.scan import DeletionConfig
 from scanner.settings.sql import SqlRecords
@@ -18,7 +19,7 @@ _CONFIRM_SHARE = 0.9
 """Two scheduled polls are one interval apart, give or take how long each took to start."""
 
 RecordsConfig = Annotated[
-    LdapRecords | SqlRecords | FileListRecords,
+    HttpRecords | LdapRecords | SqlRecords | FileListRecords,
     Field(discriminator="kind"),
 ]
 """The section `records`: where the records are, and how they are read."""
