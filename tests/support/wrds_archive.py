@@ -38,7 +38,7 @@ def prices(
     return {
         "permno": [start + number for number in range(rows)],
         "date": [date(year, 6, 30)] * rows,
-        "prc": [price + number for number in range(rows)],
+        "prc": [float(price + number) for number in range(rows)],
     }
 
 
@@ -60,7 +60,9 @@ class Archive:
 
     hashes: bool = True
 
-    def put(self, table: str, *years: Mapping[str, list[object]], modified: str | None = None) -> None:
+    def put(
+        self, table: str, *years: Mapping[str, list[object]], modified: str | None = None
+    ) -> None:
         """Replace a table's rows by those of some years."""
         parts = [pa.table(dict(rows)) for rows in years]
         self.tables[table] = pa.concat_tables(parts)

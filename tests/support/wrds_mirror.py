@@ -1,5 +1,6 @@
 """A mirror in a folder, wired as the service wires it, with parts of a test's choice."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,10 +48,10 @@ class StepClock:
     def monotonic(self) -> float:
         return self.seconds
 
-    def move(self, **span: float) -> None:
-        step = timedelta(**span)
-        self.time += step
-        self.seconds += step.total_seconds()
+    def move(self, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
+        self.time += timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        # A timedelta would round, and a loop that waits for the rest would never end.
+        self.seconds += 3600 * hours + 60 * minutes + seconds
 
 
 @dataclass
@@ -66,8 +67,16 @@ class NotedLedger(SilentLedger):
         if report is not None:
             self.reports.append(report)
 
-    async def drifted(self, dataset: str, **facts: object) -> None:
-        self.drifts.append(bool(facts["is_breaking"]))
+    async def drifted(
+        self,
+        dataset: str,
+        *,
+        registered: Mapping[str, str],
+        observed: Mapping[str, str],
+        is_breaking: bool,
+    ) -> None:
+        del dataset, registered, observed
+        self.drifts.append(is_breaking)
 
 
 class RoomyStorage(LocalStorage):

@@ -21,6 +21,7 @@ from contracts.runs import RunChanged, RunStatus
 from contracts.schemas import DriftKind, SchemaDrifted
 from contracts.topics import FILE_CHANGED, REPLAY_REQUESTED, TOPICS, Topic, topic_specs
 from contracts.types import Message
+from contracts.wrds import WrdsDataRestated
 
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -71,6 +72,12 @@ EXAMPLES: dict[str, tuple[Message, str]] = {
     "schema.drifted": (
         SchemaDrifted(
             dataset="crsp", kind=DriftKind.ADDITIVE, registered={}, observed={"a": "int"}
+        ),
+        "crsp",
+    ),
+    "wrds-data.restated": (
+        WrdsDataRestated(
+            dataset="crsp", vintage="20240301T120000Z-1", previous="20240201T120000Z-0"
         ),
         "crsp",
     ),
