@@ -1,5 +1,6 @@
 """Identity in PostgreSQL: the links between records, and the keys that made them."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -101,7 +102,7 @@ class PostgresXref:
                 item.rule,
                 item.linked_to,
                 resolution.records[item.record_id].order,
-                sorted(resolution.records[item.record_id].exclusive),
+                json.dumps(sorted(resolution.records[item.record_id].exclusive)),
             )
             for item in resolution.moved
         ]
@@ -111,7 +112,9 @@ class PostgresXref:
         await connection.execute(
             sql.DELETE_REFUSALS, entity_type, *_columns(settled, 2), *_columns(refused, 2)
         )
-        refusals = [(*item.key, item.reason.value, item.records) for item in resolution.refusals]
+        refusals = [
+            (*item.key, item.reason.value, json.dumps(item.records)) for item in resolution.refusals
+        ]
         rows = await connection.fetch(sql.SAVE_REFUSALS, entity_type, *_columns(refusals, 4))
         return sum(row["is_new"] for row in rows)
 

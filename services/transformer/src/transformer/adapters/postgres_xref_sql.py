@@ -77,8 +77,8 @@ on conflict do nothing
 SAVE_LINKS = """
 insert into meta.entity_xref as x
     (entity_type, record_id, entity_id, group_id, rule, linked_to, first_raw_id, exclusive)
-select $1, n.*
-from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::jsonb[])
+select $1, record_id, entity_id, group_id, rule, linked_to, first_raw_id, exclusive::jsonb
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[])
     as n (record_id, entity_id, group_id, rule, linked_to, first_raw_id, exclusive)
 on conflict (entity_type, record_id) do update
 set entity_id = excluded.entity_id, group_id = excluded.group_id, rule = excluded.rule,
@@ -97,8 +97,8 @@ where r.entity_type = $1 and r.key = n.key and r.value = n.value and not exists 
 
 SAVE_REFUSALS = """
 insert into meta.refused_keys as r (entity_type, key, value, reason, records)
-select $1, n.*
-from unnest($2::text[], $3::text[], $4::text[], $5::jsonb[]) as n (key, value, reason, records)
+select $1, key, value, reason, records::jsonb
+from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as n (key, value, reason, records)
 on conflict (entity_type, key, value) do update
 set reason = excluded.reason, records = excluded.records
 where (r.reason, r.records) is distinct from (excluded.reason, excluded.records)
