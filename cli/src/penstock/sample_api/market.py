@@ -52,7 +52,7 @@ class Market:
             return []
         source = self._series[symbol]
         if same_series:
-            source = self._series[self.symbols[0]]
+            source = max(self._series.values(), key=lambda bars: str(bars[0]["date"]))
         found = [dict(bar) for bar in source if start <= bar["date"] <= end]
         return [_split(bar, split) for bar in found] if split != 1.0 else found
 

@@ -50,6 +50,7 @@ class SeriesReader:
 
     async def poll(self, request: PollRequest) -> AsyncGenerator[RecordPage]:
         """Tell the bars that are asked for, a page at a time."""
+        asked: dict[str, Tail] = {}
         tails: dict[str, Tail] = {}
         high_water: str | None = None
         with (
@@ -58,6 +59,8 @@ class SeriesReader:
         ):
             waiting = _Waiting(file, disk)
             async for answers in self._items.answers(request):
+                # Compared over the days that all were asked for; a whole history reaches further.
+                asked |= {item.item: self._rules.tail(item.records) for item in answers}
                 checked = await self._reread_rebased(
                     answers, is_whole=not isinstance(request, Since)
                 )
@@ -67,7 +70,7 @@ class SeriesReader:
                 await waiting.put([answer for answer in checked if answer.records])
                 # Shows that the source answers; its bars follow when all of them are compared.
                 yield page_of([answer for answer in checked if answer.error], ())
-            doubles = self._rules.doubles(tails)
+            doubles = self._rules.doubles(asked)
             async for page in self._told(waiting, tails, doubles):
                 yield page
         yield RecordPage((), high_water=high_water, gap=_quarantine_gap(doubles))

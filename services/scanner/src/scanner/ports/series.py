@@ -9,10 +9,10 @@ from scanner.domain.series import Tail
 class SeriesMemory(Protocol):
     """Remembers the latest bars of every item of a series."""
 
-    async def recall(self, series: str, items: Sequence[str]) -> Mapping[str, Tail]:
+    async def recall(self, series: str, items: Sequence[str], /) -> Mapping[str, Tail]:
         """Return what was told of these items; one that was never told is left out."""
         ...
 
-    async def remember(self, series: str, tails: Mapping[str, Tail]) -> None:
+    async def remember(self, series: str, tails: Mapping[str, Tail], /) -> None:
         """Replace what is remembered of these items."""
         ...
