@@ -192,7 +192,7 @@ def render_requirements() -> tuple[str, list[str]]:
     return "\n".join([*lines, ""]), problems
 
 
-SERVICES = ("scanner", "ingestor", "transformer", "wrds_sync")
+SERVICES = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync")
 
 OTHER_SETTINGS = {
     "PENSTOCK_SECRETS_DIR": (

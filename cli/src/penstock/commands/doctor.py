@@ -22,7 +22,7 @@ from rich.markup import escape
 
 from chassis.doctor import Finding
 
-SERVICES = ("scanner", "ingestor", "transformer", "wrds_sync")
+SERVICES = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync")
 _PACKAGES = ("contracts", "chassis", *SERVICES, "penstock")
 _DEADLINE_SECONDS = 90.0
 

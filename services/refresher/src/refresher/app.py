@@ -1,11 +1,9 @@
 """How the refresher is put together: the only module that knows all the parts."""
 
 import asyncio
-import contextlib
 import getpass
 import sys
 import uuid
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +23,10 @@ from contracts.topics import REFRESH_REQUESTED
 from refresher import consumers
 from refresher.adapters.config_file import load_config
 from refresher.adapters.ledger import PostgresLedger
-from refresher.adapters.postgres import PostgresEngine
+from refresher.adapters.postgres import open_postgres
 from refresher.adapters.postgres_connections import Access, Connections
+from refresher.adapters.sqlserver import open_sqlserver
+from refresher.adapters.sqlserver_connections import SqlServerAddress
 from refresher.domain.catalog import Side
 from refresher.domain.config import DatabaseConfig, EngineKind, RefreshConfig
 from refresher.domain.describe import describe
@@ -35,7 +35,7 @@ from refresher.handlers.applying import Applying
 from refresher.handlers.planning import Planning
 from refresher.handlers.refresh import ALL, Refresher
 from refresher.jobs import Housekeeping, refresh_jobs
-from refresher.ports import Engine, EngineFactory
+from refresher.ports import EngineFactory
 from refresher.settings import OnceSettings, RefresherPart, RefresherSettings
 
 SERVICE = "refresher"
@@ -103,42 +103,48 @@ def engine_factory(config: RefreshConfig, part: RefresherPart) -> EngineFactory:
     Raises:
         SettingsError: credentials are missing, or the log-on cannot be used here.
     """
-    accesses = {side: _access(side, config, part) for side in Side}
-    silence = config.settings.command_timeout
-
-    @contextlib.asynccontextmanager
-    async def open_engine() -> AsyncGenerator[Engine]:
-        engine = PostgresEngine(
-            Connections(Side.SOURCE, accesses[Side.SOURCE]),
-            Connections(Side.TARGET, accesses[Side.TARGET]),
-            silence=silence,
+    logins = {side: _login(side, config, part) for side in Side}
+    settings = config.settings
+    if config.databases.target.kind is EngineKind.SQLSERVER:
+        addresses = {
+            side: SqlServerAddress.of(
+                login.config,
+                user=login.user,
+                password=login.password.get_secret_value(),
+                login_seconds=settings.connection_timeout,
+                statement_seconds=settings.command_timeout,
+            )
+            for side, login in logins.items()
+        }
+        return lambda: open_sqlserver(
+            addresses[Side.SOURCE], addresses[Side.TARGET], silence=settings.command_timeout
         )
-        try:
-            yield engine
-        finally:
-            await engine.close()
+    return lambda: open_postgres(
+        Connections(Side.SOURCE, logins[Side.SOURCE]),
+        Connections(Side.TARGET, logins[Side.TARGET]),
+        silence=settings.command_timeout,
+    )
 
-    return open_engine
 
-
-def _access(side: Side, config: RefreshConfig, part: RefresherPart) -> Access:
+def _login(side: Side, config: RefreshConfig, part: RefresherPart) -> Access:
     database: DatabaseConfig = getattr(config.databases, side.value)
     user: str | None = getattr(part, f"{side.value}_user")
     password: SecretStr | None = getattr(part, f"{side.value}_password")
     prefix = f"{side.value.upper()}_DB"
     problems = []
-    if database.auth_type == "windows" and database.kind is EngineKind.POSTGRESQL:
+    by_ticket = database.auth_type == "windows"
+    if by_ticket and database.kind is EngineKind.POSTGRESQL:
         problems.append(f"`databases.{side.value}.auth_type`: PostgreSQL is reached with `sql`")
-    if user is None:
+    if user is None and not by_ticket:
         problems.append(f"`{prefix}_USER` is missing")
-    if password is None:
+    if password is None and not by_ticket:
         problems.append(f"`{prefix}_PASSWORD` is missing")
-    if problems or user is None or password is None:
+    if problems:
         raise SettingsError("settings: " + "; ".join(problems), problems=problems)
     return Access(
         config=database,
-        user=user,
-        password=password,
+        user=user or "",
+        password=password or SecretStr(""),
         connect_seconds=config.settings.connection_timeout,
         command_seconds=config.settings.command_timeout,
     )

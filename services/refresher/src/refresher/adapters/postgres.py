@@ -32,6 +32,18 @@ _TABLES_AT_ONCE = 2
 _SCHEMA_ATTEMPTS = 50
 
 
+@contextlib.asynccontextmanager
+async def open_postgres(
+    source: Connections, target: Connections, *, silence: float
+) -> AsyncGenerator["PostgresEngine"]:
+    """Open both databases; every connection is closed when the context ends."""
+    engine = PostgresEngine(source, target, silence=silence)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
 class PostgresEngine:
     """Both databases, and everything a refresh does to them."""
 
@@ -314,7 +326,7 @@ def _bytes_pace(load: _Load) -> float | None:
 async def _measure(connection: Connection, side: Side, question: Question) -> Extent:
     table = names.table(question.ref)
     where = f" where ({question.predicate})" if question.predicate else ""
-    parts = ["count(*) as rows"] if side is Side.TARGET else ["null::bigint as rows"]
+    parts = ["count(*) as rows"] if side is Side.TARGET else ["max(null::bigint) as rows"]
     for name, alias in ((question.column, ""), (question.key, "key_")):
         if name is not None:
             column = names.quote(name)

@@ -1,0 +1,290 @@
+"""`penstock refresh`: copy tables from production to UAT, look at plans, approve, take back."""
+
+import asyncio
+import getpass
+import os
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from contracts.commands import OverlapPolicy, RefreshRequested
+from contracts.runs import RunStatus
+from contracts.topics import REFRESH_REQUESTED
+from penstock import refreshes
+from penstock.commands import refresh_view as view
+from penstock.commands.examples import examples
+from penstock.commands.run_view import RunProgress, tell_end
+from penstock.messages import reading, send_command
+from penstock.runs import RunState, follow_command
+from penstock.settings import DatabaseAccess, HubAccess, KafkaAccess, read_access
+
+refresh_app = typer.Typer(
+    help="Copy tables from production to UAT: planned, masked, verified, undoable.",
+    invoke_without_command=True,
+)
+
+
+class Mode(StrEnum):
+    """Which rows are read."""
+
+    CONFIGURED = "configured"
+    FULL_REPLACE = "full_replace"
+    INCREMENTAL = "incremental"
+    SMART_SYNC = "smart_sync"
+
+
+_Reason = Annotated[
+    str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
+]
+_Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+_Wait = Annotated[
+    bool, typer.Option("--wait", help="Follow the run; exit code 1 unless it completes.")
+]
+_Timeout = Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long to --wait.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    refresh_app.callback(
+        epilog=examples(
+            "refresh --table orders --wait",
+            "refresh --table orders --dry-run --wait",
+            "refresh plan orders --sql",
+            "refresh approve 4f0c6a1e-…  --wait",
+            "refresh undo 4f0c6a1e-… --wait",
+            "refresh --config config-test.yaml --table Users --dry-run",
+        )
+    )(refresh)
+    refresh_app.command(name="plan", epilog=examples("refresh plan", "refresh plan orders --sql"))(
+        plan_command
+    )
+    refresh_app.command(name="approve", epilog=examples("refresh approve PLAN --wait"))(
+        approve_command
+    )
+    refresh_app.command(name="undo", epilog=examples("refresh undo RUN --wait"))(undo_command)
+    refresh_app.command(
+        name="history", epilog=examples("refresh history --table orders --limit 5 --json")
+    )(history_command)
+    refresh_app.command(name="status", epilog=examples("refresh status", "refresh status --json"))(
+        status_command
+    )
+    app.add_typer(refresh_app, name="refresh", rich_help_panel="Commands to the hub")
+
+
+def refresh(
+    context: typer.Context,
+    *,
+    table: Annotated[str, typer.Option(help="A table of the configuration, or all.")] = "all",
+    mode: Annotated[Mode, typer.Option(help="Which rows are read.")] = Mode.CONFIGURED,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only; write nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Skip the approval, if you may; audited.")
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Refresh once with this file, here, instead of asking the service."),
+    ] = None,
+    reason: _Reason = None,
+    wait: _Wait = False,
+    timeout: _Timeout = 3600.0,
+) -> None:
+    """Ask for a refresh now.
+
+    The service plans it; a plan that destroys something waits for `penstock refresh approve`.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if config is not None:
+        raise typer.Exit(_run_once(config, table, dry_run=dry_run, force=force))
+    command = _command(table, mode, dry_run=dry_run, force=force, reason=reason)
+    if wait:
+        _follow_and_show(command, timeout, with_sql=False, is_json=False)
+        return
+    sent = asyncio.run(send_command(read_access(KafkaAccess).kafka, REFRESH_REQUESTED, command))
+    typer.echo(f"Asked for a refresh of {table} (command {sent}).")
+
+
+def _command(
+    table: str, mode: Mode, *, dry_run: bool, force: bool, reason: str | None
+) -> RefreshRequested:
+    try:
+        return RefreshRequested(
+            table=table,
+            mode=mode.value,
+            dry_run=dry_run,
+            force=force,
+            reason=reason,
+            requester=getpass.getuser(),
+            overlap=OverlapPolicy.QUEUE,
+        )
+    except ValidationError as error:
+        problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
+        raise typer.BadParameter("; ".join(problems)) from error
+
+
+def _run_once(config: Path, table: str, *, dry_run: bool, force: bool) -> int:
+    """Refresh in a process of its own, with the hub's ledger; return its exit code."""
+    access = read_access(DatabaseAccess)
+    command = [sys.executable, "-m", "refresher", "--config", str(config), "--table", table]
+    command += ["--dry-run"] if dry_run else []
+    command += ["--force"] if force else []
+    environment = dict(os.environ) | {"DATABASE_URL": access.database.url.get_secret_value()}  # noqa: TID251
+    return subprocess.run(command, check=False, env=environment).returncode  # noqa: S603
+
+
+def plan_command(
+    table: Annotated[str, typer.Argument(help="A table, or all.")] = "all",
+    *,
+    mode: Annotated[Mode, typer.Option(help="Which rows are read.")] = Mode.CONFIGURED,
+    show: Annotated[
+        str | None, typer.Option(help="Show this plan, or this run's, instead of a new one.")
+    ] = None,
+    sql: Annotated[bool, typer.Option("--sql", help="With every statement.")] = False,
+    as_json: _Json = False,
+    timeout: _Timeout = 600.0,
+) -> None:
+    """Show what a refresh would do: the same object that applying it executes."""
+    if show is not None:
+        _show_plan(show, with_sql=sql, is_json=as_json)
+        return
+    command = _command(table, mode, dry_run=True, force=False, reason="plan")
+    _follow_and_show(command, timeout, with_sql=sql, is_json=as_json)
+
+
+def _follow_and_show(
+    command: RefreshRequested, timeout: float, *, with_sql: bool, is_json: bool
+) -> None:
+    state = asyncio.run(_send_and_follow(command, patience_seconds=timeout))
+    if state.status is RunStatus.COMPLETED or command.dry_run:
+        _show_plan(state.run_id, with_sql=with_sql, is_json=is_json)
+    if state.status is not RunStatus.COMPLETED:
+        raise typer.Exit(1)
+
+
+async def _send_and_follow(command: RefreshRequested, *, patience_seconds: float) -> RunState:
+    access = read_access(HubAccess)
+    console = Console(stderr=True, highlight=False)
+    refused = REFRESH_REQUESTED.dead_letters_of("refresher")
+    what = f"Refresh of {command.table}"
+    # The reader stands at the end before the command is sent, so that no refusal is missed.
+    async with reading(access.kafka, [refused], from_end=True) as dead_letters:
+        command_id = await send_command(access.kafka, REFRESH_REQUESTED, command)
+        with RunProgress(console, what) as progress:
+            state = await follow_command(
+                access.database,
+                command_id,
+                dead_letters=dead_letters,
+                patience_seconds=patience_seconds,
+                on_change=progress.show,
+            )
+    tell_end(console, what, state)
+    return state
+
+
+def _show_plan(name: str, *, with_sql: bool, is_json: bool) -> None:
+    stored = asyncio.run(_find(name))
+    if is_json:
+        typer.echo(view.as_json({**stored.facts, "plan": stored.plan}))
+    else:
+        view.show_plan(Console(highlight=False), stored, with_sql=with_sql)
+
+
+async def _find(name: str) -> refreshes.StoredPlan:
+    async with (
+        refreshes.ledger(read_access(DatabaseAccess).database) as database,
+        database.connection() as connection,
+    ):
+        return await refreshes.find_plan(connection, name)
+
+
+def approve_command(
+    plan: Annotated[str, typer.Argument(help="A plan that waits.")],
+    *,
+    reason: _Reason = None,
+    wait: _Wait = False,
+    timeout: _Timeout = 3600.0,
+) -> None:
+    """Approve a plan: it is applied, unless the databases have changed since."""
+    _act("refresh-apply", plan, reason=reason, wait=wait, timeout=timeout)
+
+
+def undo_command(
+    run: Annotated[str, typer.Argument(help="The run, or the plan, that is taken back.")],
+    *,
+    reason: _Reason = None,
+    wait: _Wait = False,
+    timeout: _Timeout = 3600.0,
+) -> None:
+    """Put back the rows that a refresh has replaced."""
+    _act("refresh-undo", run, reason=reason, wait=wait, timeout=timeout)
+
+
+def _act(kind: str, name: str, *, reason: str | None, wait: bool, timeout: float) -> None:
+    state = asyncio.run(_submit(kind, name, reason=reason, patience=timeout if wait else None))
+    if state is not None and state.status is not RunStatus.COMPLETED:
+        raise typer.Exit(1)
+
+
+async def _submit(
+    kind: str, name: str, *, reason: str | None, patience: float | None
+) -> RunState | None:
+    console = Console(stderr=True, highlight=False)
+    async with refreshes.ledger(read_access(DatabaseAccess).database) as database:
+        async with database.connection() as connection:
+            stored = await refreshes.find_plan(connection, name)
+        run_id = await refreshes.submit_run(database, kind, stored, reason=reason)
+        if patience is None:
+            typer.echo(f"Asked for it (run {run_id}).")
+            return None
+        what = f"{kind} of {stored.facts['target']}"
+        with RunProgress(console, what) as progress:
+            state = await refreshes.follow_run(
+                database, run_id, patience_seconds=patience, on_change=progress.show
+            )
+    tell_end(console, what, state)
+    return state
+
+
+def history_command(
+    *,
+    table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    as_json: _Json = False,
+) -> None:
+    """List what was refreshed, newest first: rows, phases, checksums."""
+    rows = asyncio.run(_history(table, limit))
+    if as_json:
+        typer.echo(view.as_json(rows))
+    else:
+        view.show_history(Console(highlight=False), rows)
+
+
+async def _history(table: str | None, limit: int) -> list[dict[str, object]]:
+    async with (
+        refreshes.ledger(read_access(DatabaseAccess).database) as database,
+        database.connection() as connection,
+    ):
+        return await refreshes.history(connection, table, limit=limit)
+
+
+def status_command(*, as_json: _Json = False) -> None:
+    """Show what waits for approval, each table's last refresh, and the databases."""
+    found = asyncio.run(_overview())
+    if as_json:
+        typer.echo(view.as_json(found))
+    else:
+        view.show_overview(Console(highlight=False), found)
+
+
+async def _overview() -> dict[str, list[dict[str, object]]]:
+    async with (
+        refreshes.ledger(read_access(DatabaseAccess).database) as database,
+        database.connection() as connection,
+    ):
+        return await refreshes.overview(connection)
