@@ -1,7 +1,8 @@
 """Loads the support fixtures, marks tests by their folder, cleans the environment.
 
 A clone without the collection of real inputs (`shared/data` beside the project) still has a test
-run: the modules that read it are left out, and the run says so at its end.
+run: the modules that read it are left out, and the run says so at its end. So are the modules that
+need a SQL Server, which nothing here can start: `PENSTOCK_TEST_MSSQL` names one.
 """
 
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import structlog
 
 from tests.support import environment
-from tests.support.environment import IS_CI
+from tests.support.environment import GIVEN, IS_CI
 from tests.support.paths import SHARED_DATA
 
 __all__ = ["environment"]
@@ -36,26 +37,33 @@ _LAYERS = frozenset({"unit", "contract", "integration", "e2e", "chaos"})
 
 
 _READS_SHARED_DATA = ("shared_data(", "tests.e2e.story")
-_left_out: list[str] = []
+_NEEDS_SQL_SERVER = ("tests.support.sql_server",)
+_NO_SHARED_DATA = "read shared/data, which is not beside the project,"
+_NO_SQL_SERVER = "need a real SQL Server, which PENSTOCK_TEST_MSSQL does not name,"
+_left_out: dict[str, list[str]] = {}
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out what cannot run without the real inputs."""
-    if SHARED_DATA.exists() or not collection_path.match("test_*.py"):
+    """Leave out what cannot run without the real inputs, or without a SQL Server."""
+    if not collection_path.match("test_*.py"):
         return None
     text = collection_path.read_text("utf-8")
-    if not any(name in text for name in _READS_SHARED_DATA):
-        return None
-    _left_out.append(collection_path.name)
-    return True
+    reasons = (
+        (_NO_SHARED_DATA, not SHARED_DATA.exists(), _READS_SHARED_DATA),
+        (_NO_SQL_SERVER, "PENSTOCK_TEST_MSSQL" not in GIVEN, _NEEDS_SQL_SERVER),
+    )
+    for reason, is_missing, names in reasons:
+        if is_missing and any(name in text for name in names):
+            _left_out.setdefault(reason, []).append(collection_path.name)
+            return True
+    return None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was left out."""
-    if _left_out:
+    for reason, modules in _left_out.items():
         terminalreporter.write_line(
-            f"{len(_left_out)} test modules read shared/data, which is not beside the project, "
-            f"and were left out: {', '.join(sorted(_left_out))}",
+            f"{len(modules)} test modules {reason} and were left out: {', '.join(sorted(modules))}",
             yellow=True,
         )
 
