@@ -147,3 +147,45 @@ def test_a_document_that_was_parsed_elsewhere_is_judged_by_the_same_rules() -> N
     assert validate(Rule, {"name": "a"}, name="x") == Rule(name="a")
     with pytest.raises(ConfigError, match="`x`: mode: Input should be 'a' or 'b'"):
         validate(Rule, {"name": "a", "mode": "c"}, name="x")
+
+
+def test_sources_may_lie_in_files_that_are_included(tmp_path: Path) -> None:
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets" / "more.yaml").write_text(
+        "version: 1\nsources: [{name: more, records: {kind: http}}]\n"
+    )
+    (tmp_path / "sources.yaml").write_text(
+        "version: 1\ninclude: [presets/more.yaml]\nsources: [{name: first}]\n"
+    )
+
+    names = [source.name for source in load_sources(tmp_path).sources]
+
+    assert names == ["first", "more"]
+
+
+@pytest.mark.parametrize(
+    ("included", "problem"),
+    [
+        ("version: 1\nsources: [{name: first}]\n", "stand twice"),
+        ("version: 1\ninclude: [sources.yaml]\n", "includes others"),
+        ("sources: []\n", "version"),
+    ],
+)
+def test_an_included_file_is_checked_like_the_first(
+    tmp_path: Path, included: str, problem: str
+) -> None:
+    (tmp_path / "more.yaml").write_text(included)
+    (tmp_path / "sources.yaml").write_text(
+        "version: 1\ninclude: [more.yaml]\nsources: [{name: first}]\n"
+    )
+
+    with pytest.raises(ConfigError, match=problem):
+        load_sources(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../other.yaml", "/etc/other.yaml", "a/../b.yaml", "a.json"])
+def test_no_include_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "sources.yaml").write_text(f"version: 1\ninclude: ['{name}']\nsources: []\n")
+
+    with pytest.raises(ConfigError, match="include"):
+        load_sources(tmp_path)

@@ -3,6 +3,7 @@
 Each service validates its own section of an entry:
 
     version: 1
+    include: [presets/tdx.yaml]                   # more files of this form, below the same folder
     sources:
       - name: transcripts
         share: {kind: smb, root: "Outputs"}      # here: which share, and where on it
@@ -15,7 +16,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from chassis.errors import PermanentError
 from contracts.errors import ErrorCategory
@@ -83,12 +91,21 @@ class SourceConfig(BaseModel):
         return self
 
 
+IncludedFile = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*\.yaml$")
+]
+"""A file below the configuration folder; no way leads out of it."""
+
+
 class SourcesConfig(BaseModel):
     """The whole file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1]
+    include: tuple[IncludedFile, ...] = ()
+    """Files of the same form whose sources are added; they include no others."""
+
     sources: tuple[SourceConfig, ...]
 
     @model_validator(mode="after")
@@ -117,12 +134,21 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def load_sources(directory: Path) -> SourcesConfig:
-    """Read and validate `sources.yaml`.
+    """Read and validate `sources.yaml`, and what it includes.
 
     Raises:
         ConfigError: it cannot be read, is not YAML, or breaks the structure; names each problem.
     """
-    return parse_model(SourcesConfig, directory / "sources.yaml")
+    config = parse_model(SourcesConfig, directory / "sources.yaml")
+    if not config.include:
+        return config
+    parts = [parse_model(SourcesConfig, directory / name) for name in config.include]
+    if any(part.include for part in parts):
+        raise ConfigError("`sources.yaml`: an included file includes others")
+    every = [source for part in (config, *parts) for source in part.sources]
+    # Once more, so that names are unique over all files.
+    document = {"version": 1, "sources": [source.model_dump() for source in every]}
+    return validate(SourcesConfig, document, name="sources.yaml")
 
 
 def parse_model(model: type[Model], path: Path) -> Model:
