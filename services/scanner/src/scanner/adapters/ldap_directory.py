@@ -143,13 +143,16 @@ class LdapDirectory:
     def _connected(self) -> Any:
         """Return the connection, logged on."""
         if self._connection is None:
-            connection = self._open()
-            if not connection.bind():
-                raise _refusal("log-on", connection.result)
+            connection = self._build()
+            try:
+                self._log_on(connection)
+            except BaseException:
+                _unbind(connection)
+                raise
             self._connection = connection
         return self._connection
 
-    def _open(self) -> Any:
+    def _build(self) -> Any:
         config, url = self._config, self._url()
         tls = StandardTls(config.ca_file, verifies=config.verify_certificate)
         server = ldap3.Server(
@@ -161,8 +164,14 @@ class LdapDirectory:
             connect_timeout=config.timeout_seconds,
         )
         auth = config.auth
+        if auth and not (config.start_tls or url.scheme == "ldaps" or config.allow_unencrypted):
+            raise SourceRefusedError(
+                "a password would travel in the clear: use `ldaps://` or `start_tls`, "
+                "or say `allow_unencrypted`",
+                category=ErrorCategory.CONFIG_VALIDATION,
+            )
         user = auth.user if auth else None
-        connection = ldap3.Connection(
+        return ldap3.Connection(
             server,
             user=self._secrets[user] if user and user.startswith("env:") else user,
             password=self._secrets[auth.password] if auth else None,
@@ -173,10 +182,13 @@ class LdapDirectory:
             receive_timeout=math.ceil(config.timeout_seconds),
             return_empty_attributes=False,
         )
+
+    def _log_on(self, connection: Any) -> None:
         connection.open()
-        if config.start_tls and not connection.start_tls():
+        if self._config.start_tls and not connection.start_tls():
             raise _refusal("encryption", connection.result)
-        return connection
+        if not connection.bind():
+            raise _refusal("log-on", connection.result)
 
     def _look_at_base(self) -> None:
         connection = self._connected()

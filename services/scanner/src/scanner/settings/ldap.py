@@ -39,6 +39,9 @@ class LdapRecords(BaseModel):
     """Certificates of the authorities to trust; by default the system's."""
 
     verify_certificate: bool = True
+    allow_unencrypted: bool = False
+    """Send a password over `ldap://` without encryption."""
+
     auth: LdapAuth | None = None
     """None binds anonymously."""
 
