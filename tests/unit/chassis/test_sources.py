@@ -167,7 +167,7 @@ def test_sources_may_lie_in_files_that_are_included(tmp_path: Path) -> None:
     ("included", "problem"),
     [
         ("version: 1\nsources: [{name: first}]\n", "stand twice"),
-        ("version: 1\ninclude: [sources.yaml]\n", "includes others"),
+        ("version: 1\ninclude: [sources.yaml]\nsources: []\n", "includes others"),
         ("sources: []\n", "version"),
     ],
 )
