@@ -219,6 +219,10 @@ OTHER_SETTINGS = {
         "tests",
         "`local` (default) starts servers as processes, `docker` takes containers.",
     ),
+    "PENSTOCK_TEST_MSSQL": (
+        "tests",
+        "A SQL Server for the suite that needs a real one: `mssql://user:password@host:1433`.",
+    ),
     "PENSTOCK_FAILPOINT": ("tests", "Kills the process at a named place; never set it elsewhere."),
 }
 """Names that no settings class reads: who does, and what for."""
