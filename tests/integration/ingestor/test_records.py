@@ -20,6 +20,7 @@ from contracts.envelope import Event
 from contracts.records import RecordChange, RecordChanged
 from contracts.topics import RECORD_CHANGED
 from ingestor.adapters.postgres_catalog import PostgresCatalog
+from ingestor.adapters.postgres_enrichments import PostgresEnrichments
 from ingestor.handlers.ingest_records import IngestRecords
 from ingestor.settings import RecordSection
 from tests.integration.ingestor.ingestion import MOMENT
@@ -45,7 +46,10 @@ def applier(database: Database, blobs: BlobStore) -> Applier:
     return Applier(
         RECORD_CHANGED,
         IngestRecords(
-            {"tdx_users": RecordSection("tdx")}, catalog=PostgresCatalog(database), blobs=blobs
+            {"tdx_users": RecordSection("tdx")},
+            catalog=PostgresCatalog(database),
+            enrichments=PostgresEnrichments(database),
+            blobs=blobs,
         ),
         consumer="ingestor",
         database=database,

@@ -60,6 +60,7 @@ class Transaction:
         *,
         cause: Event[Any] | None = None,
         event_id: str | None = None,
+        correlation_id: str | None = None,
     ) -> None:
         """Queue an event; it is written to the outbox when the transaction ends.
 
@@ -68,8 +69,9 @@ class Transaction:
             data: What it says.
             cause: The event that led to it; its correlation id is passed on.
             event_id: Fixed id; by default a new one.
+            correlation_id: The lineage where no cause is at hand; by default a new one begins.
         """
-        self._outbox.add(topic, data, cause=cause, event_id=event_id)
+        self._outbox.add(topic, data, cause=cause, event_id=event_id, correlation_id=correlation_id)
 
     def publish_raw(self, topic: str, key: bytes, *, value: bytes, headers: dict[str, str]) -> None:
         """Queue a message as it is; dead letters keep their original bytes."""

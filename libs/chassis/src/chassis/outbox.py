@@ -53,7 +53,13 @@ class Outbox:
         self._pending: list[_Pending] = []
 
     def add(
-        self, topic: Topic, data: Message, *, cause: Event[Any] | None, event_id: str | None
+        self,
+        topic: Topic,
+        data: Message,
+        *,
+        cause: Event[Any] | None,
+        event_id: str | None,
+        correlation_id: str | None = None,
     ) -> None:
         """Queue an event."""
         event_id = event_id or str(uuid.uuid4())
@@ -65,7 +71,7 @@ class Outbox:
             time=self._clock.now(),
             subject=key,
             dataschema=f"{topic.name}.json",
-            correlationid=(cause.correlationid or cause.id) if cause else event_id,
+            correlationid=_lineage(cause) or correlation_id or event_id,
             causationid=cause.id if cause else None,
             traceparent=current_traceparent() or (cause.traceparent if cause else None),
             data=data,
@@ -129,3 +135,7 @@ def _render(pending: _Pending, sequence: int) -> _Pending:
             category=ErrorCategory.MESSAGE_TOO_LARGE,
         )
     return _Pending(pending.topic, pending.key, None, value, headers)
+
+
+def _lineage(cause: Event[Any] | None) -> str | None:
+    return None if cause is None else cause.correlationid or cause.id

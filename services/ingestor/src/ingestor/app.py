@@ -2,27 +2,38 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from chassis.blobs.open import open_blobs
 from chassis.blobs.port import BlobStore
 from chassis.clock import SystemClock
+from chassis.db import Database
 from chassis.doctor import Check, standard_checks
 from chassis.errors import TransientError
 from chassis.logs import get_logger
 from chassis.process import Background, host
+from chassis.secrets import resolve_secrets
 from chassis.sources import SourcesConfig, load_sources
 from ingestor.adapters.disk_scratch import ScratchSpace
+from ingestor.adapters.http_full_forms import HttpFullForms
 from ingestor.adapters.parser_pool import ParserPool
 from ingestor.adapters.postgres_catalog import PostgresCatalog
+from ingestor.adapters.postgres_enrichments import PostgresEnrichments
 from ingestor.adapters.share_files import ShareFiles
 from ingestor.consumers import subscribe
 from ingestor.domain.transcripts.tree import check_expat
+from ingestor.handlers.enrich import Enrich
 from ingestor.handlers.fetching import Fetcher
 from ingestor.handlers.ingest_files import IngestFiles
 from ingestor.handlers.ingest_records import IngestRecords
+from ingestor.jobs import KeepEnriching
 from ingestor.ports import Catalog
-from ingestor.settings import IngestorSettings, read_record_sections, read_sections
+from ingestor.settings import (
+    IngestorSettings,
+    RecordSection,
+    read_record_sections,
+    read_sections,
+)
 
 PARTITION_CHECK_SECONDS = 6 * 3600.0
 PROBE_KEY = "raw/probe"
@@ -40,9 +51,20 @@ async def run(settings: IngestorSettings) -> None:
     async with host("ingestor", settings) as process:
         catalog = PostgresCatalog(process.database)
         blobs = open_blobs(settings.blobs)
-        records = IngestRecords(read_record_sections(sources), catalog=catalog, blobs=blobs)
-        async with handler(settings, sources, catalog=catalog, blobs=blobs) as files:
+        sections = read_record_sections(sources)
+        records = IngestRecords(
+            sections,
+            catalog=catalog,
+            enrichments=PostgresEnrichments(process.database),
+            blobs=blobs,
+        )
+        async with (
+            handler(settings, sources, catalog=catalog, blobs=blobs) as files,
+            enriching(sections, process.database, catalog=catalog) as enrich,
+        ):
             subscribe(process.bus, files=files, records=records)
+            if enrich is not None:
+                process.background("enrichment", enrich.run)
             process.background("partitions", keep_partitions(catalog))
             process.health.readiness["object-store"] = probe(blobs)
             await process.run()
@@ -69,6 +91,31 @@ async def handler(
         await parser.close()
         await scratch.close()
         await blobs.close()
+
+
+@contextlib.asynccontextmanager
+async def enriching(
+    sections: Mapping[str, RecordSection], database: Database, *, catalog: Catalog
+) -> AsyncGenerator[KeepEnriching | None]:
+    """Build what completes records; None where no source asks for it.
+
+    Raises:
+        SettingsError: names every secret that is missing.
+    """
+    wanted = {name: item.enrich for name, item in sections.items() if item.enrich is not None}
+    if not wanted:
+        yield None
+        return
+    apis = [item.api.model_dump(mode="json") for item in sections.values() if item.api is not None]
+    full_forms = HttpFullForms(
+        sections, resolve_secrets(apis), database=database, clock=SystemClock()
+    )
+    enrichments = PostgresEnrichments(database)
+    enrich = Enrich(database, catalog=catalog, enrichments=enrichments, full_forms=full_forms)
+    try:
+        yield KeepEnriching(enrich, enrichments, wanted)
+    finally:
+        await full_forms.close()
 
 
 def keep_partitions(catalog: PostgresCatalog) -> Background:

@@ -17,6 +17,15 @@ RECORDS = Counter(
     "absent, rejected.",
     ("source", "outcome"),
 )
+ENRICHMENTS = Counter(
+    "ingestor_enrichments_total",
+    "Records whose full form was asked for, by what came of it: completed, superseded, postponed, "
+    "failed.",
+    ("source", "outcome"),
+)
+ENRICHMENTS_WAITING = Gauge(
+    "ingestor_enrichments_waiting", "Records whose full form is still to be fetched.", ("source",)
+)
 FETCHED_BYTES = Counter("ingestor_fetched_bytes_total", "Bytes read from shares.", ("source",))
 FETCH_DURATION = Histogram(
     "ingestor_fetch_duration_seconds",

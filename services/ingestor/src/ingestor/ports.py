@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chassis.db import Transaction
@@ -37,6 +37,86 @@ class Catalog(Protocol):
 
     async def record_errors(self, transaction: Transaction, errors: Sequence[RecordError]) -> None:
         """Write the failures beside what succeeded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichmentRequest:
+    """A version whose record is to be completed."""
+
+    source: str
+    entity_type: str
+    source_system: str
+    external_id: str
+    raw_id: int
+    correlation_id: str | None
+    attempts: int = 0
+    """How often it was taken, this time included."""
+
+    document: Mapping[str, Any] = field(default_factory=dict)
+    """The record as the list told it."""
+
+    @property
+    def key(self) -> ExternalKey:
+        """Whose version it is."""
+        return self.entity_type, self.source_system, self.external_id
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A request to be tried again."""
+
+    request: EnrichmentRequest
+    seconds: float
+    reason: str
+
+
+class Enrichments(Protocol):
+    """What is still to be completed."""
+
+    async def request(
+        self, transaction: Transaction, requests: Sequence[EnrichmentRequest]
+    ) -> None:
+        """Ask for records to be completed; a newer version replaces the request for an older."""
+        ...
+
+    async def withdraw(self, transaction: Transaction, keys: Sequence[ExternalKey]) -> None:
+        """Forget requests: their records are deleted."""
+        ...
+
+    async def take(
+        self, source: str, *, limit: int, lease_seconds: float
+    ) -> list[EnrichmentRequest]:
+        """Take requests that are due; nobody else gets them before the lease is over."""
+        ...
+
+    async def still_wanted(
+        self, transaction: Transaction, requests: Sequence[EnrichmentRequest]
+    ) -> set[ExternalKey]:
+        """Return those whose version is still the latest, locked until the transaction ends."""
+        ...
+
+    async def settle(self, transaction: Transaction, requests: Sequence[EnrichmentRequest]) -> None:
+        """Forget requests that were answered, unless a newer one has taken their place."""
+        ...
+
+    async def postpone(self, transaction: Transaction, items: Sequence[Postponed]) -> None:
+        """Have requests tried again later."""
+        ...
+
+    async def waiting(self) -> Mapping[str, int]:
+        """Return how many requests wait, per source."""
+        ...
+
+
+class FullForms(Protocol):
+    """The calls that complete records."""
+
+    async def fetch(self, source: str, external_id: str) -> Mapping[str, Any]:
+        """Return the full form of a record.
+
+        Raises what `chassis.http.client.HttpClient.fetch` raises.
+        """
         ...
 
 

@@ -1,10 +1,11 @@
 """The ingestor's settings, and its section of `config/sources.yaml`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from chassis.http.config import HttpConfig
 from chassis.settings import (
     BlobSettings,
     DatabaseSettings,
@@ -14,7 +15,7 @@ from chassis.settings import (
     SettingsPart,
     env,
 )
-from chassis.sources import SourcesConfig, validate
+from chassis.sources import SourceConfig, SourcesConfig, validate
 from contracts.types import Name
 from ingestor.domain.parsers import PARSERS
 
@@ -74,20 +75,68 @@ class IngestSection(BaseModel):
         return value
 
 
+class EnrichSection(BaseModel):
+    """The call that gives the full form of a record which a list tells in part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Annotated[str, Field(pattern=r"^/[^?#\s]*\{id\}[^?#\s]*$", max_length=1000)]
+    """Below the source's base address; `{id}` stands for the record's id."""
+
+    record_path: Annotated[str, Field(pattern=r"^(\w+(\.\w+)*)?$", max_length=200)] = ""
+    """Where in the answer the record is; empty: the answer is the record."""
+
+    concurrency: Annotated[int, Field(ge=1, le=100)] = 4
+    """Calls at a time; the source's budget bounds all replicas together."""
+
+
+class _RecordIngest(BaseModel):
+    """The `ingest` section of a record source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity_type: Name | None = None
+    enrich: EnrichSection | None = None
+
+
+class _Reachable(BaseModel):
+    """The part of an API's `records` section that says how it is reached."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Literal["http"]
+    api: HttpConfig
+
+
 @dataclass(frozen=True, slots=True)
 class RecordSection:
     """How the records of one source enter bronze."""
 
     source_system: str
+    enrich: EnrichSection | None = None
+    api: HttpConfig | None = None
+    """There where `enrich` is."""
 
 
 def read_record_sections(sources: SourcesConfig) -> dict[str, RecordSection]:
-    """Return what is known of the record sources, by source."""
+    """Return what is known of the record sources, by source.
+
+    Raises:
+        ConfigError: a section is wrong; names source and field.
+    """
     return {
-        source.name: RecordSection(source.source_system)
+        source.name: _record_section(source)
         for source in sources.sources
         if source.records is not None
     }
+
+
+def _record_section(source: SourceConfig) -> RecordSection:
+    ingest = validate(_RecordIngest, source.ingest, name=f"{source.name}: ingest")
+    if ingest.enrich is None:
+        return RecordSection(source.source_system)
+    reachable = validate(_Reachable, source.records, name=f"{source.name}: records (for enrich)")
+    return RecordSection(source.source_system, ingest.enrich, reachable.api)
 
 
 def read_sections(sources: SourcesConfig) -> dict[str, IngestSection]:

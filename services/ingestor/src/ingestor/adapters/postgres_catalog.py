@@ -143,7 +143,9 @@ async def _append(connection: Connection, versions: Mapping[int, NewVersion]) ->
     if places:
         await _copy(connection, places)
     return {
-        ordinal: Written(WriteOutcome(row["outcome"]), row["entity_id"], row["version"])
+        ordinal: Written(
+            WriteOutcome(row["outcome"]), row["entity_id"], row["version"], row["raw_id"]
+        )
         for ordinal, row in rows.items()
     }
 
@@ -176,10 +178,11 @@ def _arguments(versions: Mapping[int, NewVersion]) -> list[list[Any]]:
             version.content_hash,
             version.blob_sha256,
             version.sequence,
+            version.derived_from is not None,
         )
         for ordinal, version in versions.items()
     ]
-    return _columns(rows, width=9)
+    return _columns(rows, width=10)
 
 
 async def _copy(connection: Connection, places: Sequence[_Place]) -> None:
@@ -303,9 +306,9 @@ insert into bronze.heads (entity_type, source_system, external_id, entity_id, ve
 select entity_type, source_system, external_id, entity_id, 1, sequence, content_hash,
        blob_sha256, false, statement_timestamp(), nextval('bronze.raw_entities_id_seq')
 from unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-            $7::text[], $8::text[], $9::bigint[])
+            $7::text[], $8::text[], $9::bigint[], $10::boolean[])
     as item (ordinal, entity_type, source_system, external_id, entity_id, operation,
-             content_hash, blob_sha256, sequence)
+             content_hash, blob_sha256, sequence, is_derived)
 order by entity_type, source_system, external_id
 on conflict do nothing
 returning entity_type, source_system, external_id, entity_id, version, 'appended' as outcome,
@@ -325,16 +328,19 @@ _JUDGE = """
 with incoming as (
     select *
     from unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                $7::text[], $8::text[], $9::bigint[])
+                $7::text[], $8::text[], $9::bigint[], $10::boolean[])
         as item (ordinal, entity_type, source_system, external_id, entity_id, operation,
-                 content_hash, blob_sha256, sequence)
+                 content_hash, blob_sha256, sequence, is_derived)
 ), judged as (
     select incoming.*, head.version as head_version, head.entity_id as head_entity_id,
+           coalesce(head.announced_hash, head.content_hash) as head_announced_hash,
            case
                when incoming.sequence <= head.sequence then 'duplicate'
                when operation = 'stored'
                    and (head.version is null or head.is_deleted
-                        or head.content_hash is distinct from incoming.content_hash)
+                        or case when incoming.is_derived then head.content_hash
+                                else coalesce(head.announced_hash, head.content_hash) end
+                            is distinct from incoming.content_hash)
                    then 'appended'
                when head.version is null then 'absent'
                when operation = 'tombstoned' and not head.is_deleted then 'appended'
@@ -350,16 +356,17 @@ with incoming as (
     where outcome = 'appended'
 ), appended as (
     insert into bronze.heads as head (entity_type, source_system, external_id, entity_id, version,
-        sequence, content_hash, blob_sha256, is_deleted, ingested_at, raw_id)
+        sequence, content_hash, blob_sha256, is_deleted, ingested_at, raw_id, announced_hash)
     select entity_type, source_system, external_id, owner_id, next, sequence, content_hash,
-           blob_sha256, operation = 'tombstoned', statement_timestamp(), raw_id
+           blob_sha256, operation = 'tombstoned', statement_timestamp(), raw_id,
+           case when is_derived then head_announced_hash end
     from placed
     on conflict (entity_type, source_system, external_id) do update set
         entity_id = excluded.entity_id, version = excluded.version,
         sequence = coalesce(excluded.sequence, head.sequence),
         content_hash = excluded.content_hash, blob_sha256 = excluded.blob_sha256,
         is_deleted = excluded.is_deleted, ingested_at = excluded.ingested_at,
-        raw_id = excluded.raw_id
+        raw_id = excluded.raw_id, announced_hash = excluded.announced_hash
 ), advanced as (
     update bronze.heads head set sequence = judged.sequence
     from judged

@@ -1,7 +1,7 @@
 """What bronze keeps: versions of what a source calls by one name."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -92,6 +92,9 @@ class Written:
     entity_id: str | None
     version: int
     """The latest version now; 0 where there is none."""
+
+    raw_id: int | None = field(default=None, compare=False)
+    """Of the version, where one was appended."""
 
 
 def external_id_of(path: str) -> str:

@@ -6,7 +6,6 @@ records are one person or one department is the transformer's judgement.
 """
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,14 +13,17 @@ import orjson
 
 from chassis.blobs.port import BlobNotFoundError, BlobStore
 from chassis.bus.delivery import Batch, Delivery
+from chassis.db import Transaction
 from chassis.errors import PermanentError
 from chassis.failpoints import reach
 from contracts.layers import BronzeOperation
 from contracts.records import RecordChange, RecordChanged
 from contracts.topics import BRONZE_STORED
 from ingestor import metrics
-from ingestor.domain.canonical import canonical_json, content_hash
+from ingestor.domain.canonical import content_hash
+from ingestor.domain.record_documents import record_document, record_entity_id
 from ingestor.domain.versions import (
+    ExternalKey,
     InMemory,
     NewVersion,
     WriteOutcome,
@@ -30,13 +32,10 @@ from ingestor.domain.versions import (
 )
 from ingestor.errors import UnknownSourceError, UnparseableError
 from ingestor.handlers.answers import first_of, stored
-from ingestor.ports import Catalog, RecordError
+from ingestor.ports import Catalog, EnrichmentRequest, Enrichments, RecordError
 from ingestor.settings import RecordSection
 
 _CONCURRENT_READS = 16
-
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-"""The one character of JSON that PostgreSQL has no place for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +48,16 @@ class IngestRecords:
     """The handler of `record.changed`."""
 
     def __init__(
-        self, sections: Mapping[str, RecordSection], *, catalog: Catalog, blobs: BlobStore
+        self,
+        sections: Mapping[str, RecordSection],
+        *,
+        catalog: Catalog,
+        enrichments: Enrichments,
+        blobs: BlobStore,
     ) -> None:
         self._sections = sections
         self._catalog = catalog
+        self._enrichments = enrichments
         self._blobs = blobs
 
     async def __call__(self, batch: Batch[RecordChanged]) -> None:
@@ -121,7 +126,7 @@ class IngestRecords:
         return replace(
             tombstone,
             operation=BronzeOperation.STORED,
-            entity_id=external_id_of(f"{section.source_system}/{external_id}"),
+            entity_id=record_entity_id(section.source_system, external_id),
             document=InMemory(document),
             content_hash=content_hash(document),
             blob_key=data.blob_key,
@@ -136,9 +141,32 @@ class IngestRecords:
                     transaction.publish(
                         BRONZE_STORED, stored(step.version, result), cause=step.delivery.event
                     )
+            await self._ask_for_more(transaction, steps, written)
             await self._catalog.record_errors(transaction, _errors(batch))
             await reach("ingestor.records_written")
         return written
+
+    async def _ask_for_more(
+        self, transaction: Transaction, steps: Sequence[_Step], written: Sequence[Written]
+    ) -> None:
+        """Have new versions completed where their source says how."""
+        wanted: dict[ExternalKey, EnrichmentRequest] = {}
+        deleted: set[ExternalKey] = set()
+        for step, result in zip(steps, written, strict=True):
+            source, version = step.delivery.data.source, step.version
+            if result.raw_id is None or self._sections[source].enrich is None:
+                continue
+            if version.operation is BronzeOperation.TOMBSTONED:
+                wanted.pop(version.key, None)
+                deleted.add(version.key)
+                continue
+            wanted[version.key] = EnrichmentRequest(
+                source, *version.key, result.raw_id, version.correlation_id
+            )
+        if deleted:
+            await self._enrichments.withdraw(transaction, sorted(deleted))
+        if wanted:
+            await self._enrichments.request(transaction, list(wanted.values()))
 
 
 def _document(data: RecordChanged, large: Mapping[str, bytes]) -> bytes:
@@ -148,25 +176,15 @@ def _document(data: RecordChanged, large: Mapping[str, bytes]) -> bytes:
         UnparseableError: it is missing, is no JSON object, or holds what cannot be kept.
     """
     if data.record is not None:
-        record: object = data.record
-    elif data.blob_key is None:
+        return record_document(data.record)
+    if data.blob_key is None:
         raise UnparseableError("the event holds neither a record nor a reference to one")
-    elif data.blob_key not in large:
+    if data.blob_key not in large:
         raise UnparseableError(f"the object `{data.blob_key}` is not in the object store")
-    else:
-        try:
-            record = orjson.loads(large[data.blob_key])
-        except orjson.JSONDecodeError as error:
-            raise UnparseableError(f"`{data.blob_key}` is not JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise UnparseableError("a record is a JSON object")
     try:
-        document = canonical_json(record)
-    except TypeError as error:
-        raise UnparseableError(f"the record has a value that JSON cannot carry: {error}") from error
-    if _NUL.search(document):
-        raise UnparseableError("the record holds a NUL character, which PostgreSQL cannot store")
-    return document
+        return record_document(orjson.loads(large[data.blob_key]))
+    except orjson.JSONDecodeError as error:
+        raise UnparseableError(f"`{data.blob_key}` is not JSON: {error}") from error
 
 
 def _errors(batch: Batch[RecordChanged]) -> list[RecordError]:
