@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from chassis.clock import SystemClock
 from tests.support.wrds_server import WrdsServer
@@ -31,7 +32,7 @@ async def opened(
     credentials: GivenCredentials | None = None,
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    **settings: object,
+    **settings: Any,
 ) -> AsyncGenerator[WrdsClient]:
     """Open a client; `pool_size=1` stands for `WRDS_POOL_SIZE`."""
     given = {f"WRDS_{name.upper()}": value for name, value in settings.items()}

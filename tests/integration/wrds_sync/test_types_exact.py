@@ -64,7 +64,7 @@ CASES: tuple[tuple[str, str, str, Any], ...] = (
     ("text", "E'\\x0b'", "string", "\v"),
     ("text", "U&'\\FEFFmark'", "string", "\ufeffmark"),
     ("json", "'null'", "string", "null"),
-    ("jsonb", '\'{"a": [1, null, "x\\\\n"]}\'', "string", '{"a": [1, null, "x\\n"]}'),
+    ("jsonb", '\'{"a": [1, null, "x\\\\n"]}\'', "string", '{"a": [1, null, "x\\\\n"]}'),
     (
         "uuid",
         "'df2a98a5-1517-a4d2-f424-ea5dc35a5a5b'",

@@ -6,7 +6,7 @@ statement is cancelled at the server, and is repeated when the connection is los
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -151,7 +151,7 @@ class WrdsClient:
 
     async def stream(
         self, selection: Selection, partition: PartitionRange
-    ) -> AsyncIterator[pa.RecordBatch]:
+    ) -> AsyncGenerator[pa.RecordBatch]:
         """Yield one partition's rows as Arrow batches; not repeated once begun."""
         await self._bucket.take()
         async with self._reading(selection, partition) as (connection, statement, plans):

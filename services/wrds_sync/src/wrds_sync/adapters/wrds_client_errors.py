@@ -49,8 +49,6 @@ def translated(network: tuple[type[OSError], ...] = (ConnectionError,)) -> Itera
     except unanswered as error:
         raise SourceUnavailableError(f"the archive does not answer: {error}") from error
     except asyncpg.InterfaceError as error:
-        if isinstance(error, ValueError):
-            raise SourceRefusedError(f"a parameter does not fit the statement: {error}") from error
         # The connection ended while it was in use; a wrong use of the driver shows in tests.
         raise SourceUnavailableError(f"the connection was lost: {error}") from error
 
@@ -61,6 +59,8 @@ def _translate(
     state = error.sqlstate or ""
     if state == _CANCELLED:
         return QueryTimeoutError("the archive cancelled the statement", sqlstate=state)
+    if type(error) is asyncpg.DataError:  # the driver's own; the server's are its children
+        return SourceRefusedError("a parameter does not fit the statement", sqlstate=state)
     if state.startswith(_DATA_CLASSES):
         # The server's text may quote the value, and the data are licensed.
         return UnstorableValueError(

@@ -157,7 +157,9 @@ async def _give_back(
         if not connection.is_closed() and connection.is_in_transaction():
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await connection.execute("ROLLBACK")
-    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        # The last: rows of a cancelled copy were still on their way, and the driver takes them for
+        # the answer to the cancellation (0.32). Such a connection is of no more use.
         connection.terminate()
     finally:
         await pool.release(connection, timeout=_RELEASE_SECONDS)
