@@ -16,6 +16,7 @@ from contracts.envelope import Event
 from contracts.layers import BronzeOperation, BronzeStored
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
+from transformer.adapters.postgres_references import PostgresReferences
 from transformer.adapters.postgres_silver import PostgresSilver
 from transformer.adapters.postgres_xref import PostgresXref
 from transformer.adapters.silver_tables import make_tables
@@ -23,6 +24,7 @@ from transformer.domain.chunks import ChunkLimits
 from transformer.domain.entity import Entity
 from transformer.handlers.identify import Identify
 from transformer.handlers.recompute import Recompute
+from transformer.handlers.refer import Refer
 from transformer.handlers.transform import TransformBatch
 from transformer.jobs import TransformJob
 
@@ -170,7 +172,10 @@ async def open_hub(
     bronze, silver = PostgresBronze(), PostgresSilver(entities.values())
     identify = Identify(PostgresXref(), merger)
     limits = ChunkLimits(chunk, 2**20)
-    recompute = Recompute(bronze, silver, identify=identify, merger=merger, limits=limits)
+    refer = Refer(PostgresReferences(entities), entities)
+    recompute = Recompute(
+        bronze, silver, identify=identify, refer=refer, merger=merger, limits=limits
+    )
     job = TransformJob(entities, recompute, bronze=bronze, database=database, page=page)
     try:
         handler = TransformBatch(entities, recompute)

@@ -9,12 +9,14 @@ from transformer import consumers
 from transformer.adapters.entity_files import load_entities
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
+from transformer.adapters.postgres_references import PostgresReferences
 from transformer.adapters.postgres_silver import PostgresSilver
 from transformer.adapters.postgres_xref import PostgresXref
 from transformer.adapters.silver_tables import check_tables, make_tables, may_create
 from transformer.domain.chunks import ChunkLimits
 from transformer.handlers.identify import Identify
 from transformer.handlers.recompute import Recompute
+from transformer.handlers.refer import Refer
 from transformer.handlers.transform import TransformBatch
 from transformer.jobs import TransformJob
 from transformer.settings import TablesSettings, TransformerSettings
@@ -31,7 +33,10 @@ async def run(settings: TransformerSettings) -> None:
     merger = PolarsMerger(workers=part.merge_workers)
     limits = ChunkLimits(part.chunk_entities, part.chunk_bytes)
     identify = Identify(PostgresXref(), merger)
-    recompute = Recompute(bronze, silver, identify=identify, merger=merger, limits=limits)
+    refer = Refer(PostgresReferences(entities), entities)
+    recompute = Recompute(
+        bronze, silver, identify=identify, refer=refer, merger=merger, limits=limits
+    )
     async with host(SERVICE, settings) as process:
         async with process.database.connection() as connection:
             if await may_create(connection):

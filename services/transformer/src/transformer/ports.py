@@ -1,6 +1,6 @@
 """What the transformation asks of the outside; adapters provide it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from transformer.domain.identity import KeyValue, Record
 from transformer.domain.identity_keys import Keys
 from transformer.domain.neighbourhood import Known, Resolution
 from transformer.domain.records import FirstSeen, Head, Outcome
+from transformer.domain.references import Use
 
 
 class BronzeReader(Protocol):
@@ -105,6 +106,52 @@ class LinkStore(Protocol):
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
     ) -> None:
         """Note beside entities which other one they are part of now."""
+        ...
+
+
+class ReferenceStore(Protocol):
+    """Keeps which entities refer to which values of other silver tables."""
+
+    async def hold(self, connection: Connection, entity_type: str) -> None:
+        """Keep the values of a type from coming and going until the transaction ends."""
+        ...
+
+    async def own(self, connection: Connection, entity_type: str) -> None:
+        """Wait for all who hold the values of a type, and keep others away until the end."""
+        ...
+
+    async def missing(
+        self, connection: Connection, entity: Entity, uses: Sequence[Use]
+    ) -> set[tuple[str, str]]:
+        """Return the references (by name) and values that the tables do not have."""
+        ...
+
+    async def save(
+        self,
+        connection: Connection,
+        entity: Entity,
+        entity_ids: Sequence[str],
+        *,
+        uses: Sequence[Use],
+    ) -> None:
+        """Write down to what entities refer, and nothing else of theirs."""
+        ...
+
+    async def values(
+        self,
+        connection: Connection,
+        entity: Entity,
+        entity_ids: Sequence[str],
+        *,
+        columns: Iterable[str],
+    ) -> set[tuple[str, str]]:
+        """Return columns and values that stand in the table for entities."""
+        ...
+
+    async def users_of(
+        self, connection: Connection, entity_type: str, values: Iterable[tuple[str, str]]
+    ) -> dict[str, list[str]]:
+        """Return the entities that refer to values, by type."""
         ...
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from chassis.sources import ConfigError, parse_model, parse_yaml
 from transformer.domain.entity import Entity, compile_entity
+from transformer.domain.references import check_references
 from transformer.domain.rules import EntityConfig
 from transformer.errors import RuleError
 
@@ -25,6 +26,8 @@ def load_entities(config_directory: Path) -> dict[str, Entity]:
         if entity.entity_type in entities:
             raise RuleError(f"`{path.name}`: `{entity.entity_type}` has rules in another file too")
         entities[entity.entity_type] = entity
+    for entity in entities.values():
+        check_references(entity, entities)
     return entities
 
 

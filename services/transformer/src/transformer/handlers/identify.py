@@ -109,6 +109,16 @@ class Identify:
         _, resolution = await self._compute(connection, entity, entity.identity, ids)
         return _plan(resolution)
 
+    async def members(
+        self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
+    ) -> Plan:
+        """Plan to recompute entities of silver as they are linked now."""
+        if entity.identity is None:
+            return Plan(entity_ids)
+        members = await self._links.members(connection, entity.entity_type, entity_ids)
+        entity_of = {item: key for key, items in members.items() for item in items}
+        return Plan(entity_ids, members, entity_of)
+
     async def settle(self, connection: Connection, entity: Entity, plan: Plan) -> None:
         """Leave word at entities that are part of others now."""
         if plan.members is not None:

@@ -18,8 +18,13 @@ from transformer.domain.changes import Change, Changes, State, Status, compare
 from transformer.domain.chunks import ChunkLimits, cut
 from transformer.domain.entity import Entity
 from transformer.domain.records import Merged
+from transformer.domain.references import Use
 from transformer.handlers.identify import Identify, Plan
+from transformer.handlers.refer import Refer, Values
 from transformer.ports import BronzeReader, Merger, SilverStore
+
+Causes = Mapping[str, Event[Any]]
+"""The events that asked for recomputation, by bronze's entity id."""
 
 
 @dataclass(slots=True)
@@ -32,6 +37,8 @@ class Tally:
     retired: int = 0
     rejected: int = 0
     scores: list[float] = field(default_factory=list)
+    dependents: "list[tuple[str, Tally]]" = field(default_factory=list)
+    """What else was recomputed because it refers to these entities, by type."""
 
     def add(self, changes: Changes) -> None:
         """Count changes."""
@@ -72,6 +79,8 @@ class Tally:
             metrics.RECORDS.labels(entity_type, outcome).inc(count)
         for score in self.scores:
             metrics.QUALITY.labels(entity_type).observe(score)
+        for dependent_type, tally in self.dependents:
+            tally.publish(dependent_type)
 
 
 class Recompute:
@@ -83,12 +92,14 @@ class Recompute:
         silver: SilverStore,
         *,
         identify: Identify,
+        refer: Refer,
         merger: Merger,
         limits: ChunkLimits,
     ) -> None:
         self._bronze = bronze
         self._silver = silver
         self._identify = identify
+        self._refer = refer
         self._merger = merger
         self._limits = limits
 
@@ -98,7 +109,7 @@ class Recompute:
         entity: Entity,
         entity_ids: Iterable[str],
         *,
-        causes: Mapping[str, Event[Any]] | None = None,
+        causes: Causes | None = None,
         run_id: str | None = None,
     ) -> Tally:
         """Recompute entities and publish `silver.changed` for those that readers see differently.
@@ -116,22 +127,53 @@ class Recompute:
             run_id: The run that asked for it. A run writes every row again that differs, whatever
                 silver remembers: so it mends what somebody else has touched.
         """
-        started = time.monotonic()
-        tally = Tally()
+        await self._refer.hold(transaction.connection, entity)
         plan = await self._identify.resolve(transaction.connection, entity, entity_ids)
-        states = await self._silver.lock(transaction.connection, entity, plan.ids)
+        return await self._recompute(transaction, entity, plan, causes=causes or {}, run_id=run_id)
+
+    async def _recompute(
+        self,
+        transaction: Transaction,
+        entity: Entity,
+        plan: Plan,
+        *,
+        causes: Causes,
+        run_id: str | None = None,
+    ) -> Tally:
+        started = time.monotonic()
+        connection = transaction.connection
+        tally = Tally()
+        flipped: Values = set()
+        states = await self._silver.lock(connection, entity, plan.ids)
         if run_id is not None:
             states = {key: replace(state, state_hash=None) for key, state in states.items()}
-        async for changes in self._changes(transaction.connection, entity, plan, states=states):
-            await self._silver.apply(transaction.connection, entity, changes, run_id=run_id)
+        async for ids, changes, uses in self._changes(connection, entity, plan, states=states):
+            before = await self._refer.before(connection, entity, changes)
+            await self._silver.apply(connection, entity, changes, run_id=run_id)
+            await self._refer.note(connection, entity, ids, uses=uses)
+            flipped |= self._refer.flipped(entity, changes, before)
             for change in changes.all:
                 _announce(transaction, entity, change, plan.cause_of(change.entity_id, causes))
             tally.add(changes)
             _log_rejections(entity, changes)
-        await self._identify.settle(transaction.connection, entity, plan)
+        await self._identify.settle(connection, entity, plan)
         duration = metrics.RECOMPUTE_DURATION.labels(entity.entity_type)
         duration.observe(time.monotonic() - started)
+        for dependent, ids in await self._refer.dependents(connection, entity, flipped):
+            more = await self._recompute_dependents(transaction, dependent, ids, causes=causes)
+            tally.dependents.append((dependent.entity_type, more))
         return tally
+
+    async def _recompute_dependents(
+        self, transaction: Transaction, entity: Entity, ids: list[str], *, causes: Causes
+    ) -> Tally:
+        """Look again at entities whose references came or went."""
+        await self._refer.hold(transaction.connection, entity)
+        plan = await self._identify.members(transaction.connection, entity, ids)
+        cause = causes[min(causes)] if causes else None
+        return await self._recompute(
+            transaction, entity, plan, causes=dict.fromkeys(ids, cause) if cause else {}
+        )
 
     async def preview(
         self, connection: Connection, entity: Entity, entity_ids: Iterable[str]
@@ -140,7 +182,7 @@ class Recompute:
         tally = Tally()
         plan = await self._identify.preview(connection, entity, entity_ids)
         states = await self._silver.states(connection, entity, plan.ids)
-        async for changes in self._changes(connection, entity, plan, states=states):
+        async for _, changes, _ in self._changes(connection, entity, plan, states=states):
             tally.add(changes)
         return tally
 
@@ -151,12 +193,14 @@ class Recompute:
         plan: Plan,
         *,
         states: Mapping[str, State],
-    ) -> AsyncGenerator[Changes]:
+    ) -> AsyncGenerator[tuple[list[str], Changes, list[Use]]]:
         sizes = await self._bronze.sizes(connection, entity.entity_type, plan.records_of(plan.ids))
         for chunk in cut(plan.ids, plan.sum_by_entity(sizes), self._limits):
             records = plan.records_of(chunk)
             heads = await self._bronze.heads(connection, entity.entity_type, records)
-            yield compare(states, await self._merger.merge(entity, chunk, plan.assign(heads)))
+            outcomes = await self._merger.merge(entity, chunk, plan.assign(heads))
+            outcomes, uses = await self._refer.check(connection, entity, outcomes)
+            yield chunk, compare(states, outcomes), uses
 
 
 def _announce(

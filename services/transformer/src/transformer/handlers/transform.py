@@ -9,6 +9,7 @@ from contracts.envelope import Event
 from contracts.layers import BronzeOperation, BronzeStored
 from transformer import metrics
 from transformer.domain.entity import Entity
+from transformer.domain.references import in_order
 from transformer.handlers.recompute import Recompute
 
 
@@ -21,6 +22,7 @@ class TransformBatch:
 
     def __init__(self, entities: Mapping[str, Entity], recompute: Recompute) -> None:
         self._entities = entities
+        self._order = in_order(entities)
         self._recompute = recompute
 
     async def __call__(self, batch: Batch[BronzeStored]) -> None:
@@ -28,8 +30,9 @@ class TransformBatch:
         causes = self._group(batch)
         tallies = {}
         async with batch.transaction() as transaction:
-            # In order of types as well: locks of two batches are always taken in the same order.
-            for entity_type in sorted(causes):
+            # One order for all batches, so that their locks cannot block each other in a circle;
+            # what others refer to comes first, because then nobody has to be looked at twice.
+            for entity_type in (item for item in self._order if item in causes):
                 tallies[entity_type] = await self._recompute.apply(
                     transaction,
                     self._entities[entity_type],

@@ -74,6 +74,19 @@ from bronze.heads h
 join meta.entity_xref x on x.entity_type = h.entity_type and x.record_id = h.entity_id;
 comment on view meta.entity_sources is 'The silver entity of every (source system, external id).';
 
+create table meta.entity_references (
+    entity_type text not null,
+    entity_id text collate "C" not null,
+    name text not null,
+    target_type text not null,
+    target_column text not null,
+    value text collate "C" not null,
+    primary key (entity_type, entity_id, name)
+);
+create index entity_references_target on meta.entity_references (target_type, target_column, value);
+comment on table meta.entity_references is
+    'Which values of other silver tables entities need, rejected entities included: whom to look at again when a value comes or goes.';
+
 alter table silver.heads add column merged_into text collate "C";
 comment on column silver.heads.merged_into is
     'The entity that this one has become part of; its record and its history end here and go on there.';
