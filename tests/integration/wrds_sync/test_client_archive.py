@@ -115,10 +115,8 @@ async def test_three_more_attempts_are_made_to_connect_each_after_a_longer_wait(
         with pytest.raises(SourceUnavailableError):
             await client.execute_query("select 1")
 
-    # Four attempts with three waits between them, and the call itself three times more.
-    first = naps.seconds[:3]
-    assert first[0] < first[1] < first[2]
-    assert len([nap for nap in naps.seconds if nap > 0]) == 4 * 3 + 3
+    first, second, third = naps.seconds
+    assert first < second < third
 
 
 @pytest.mark.covers("S5-78")

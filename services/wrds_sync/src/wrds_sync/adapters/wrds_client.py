@@ -214,6 +214,8 @@ class WrdsClient:
             try:
                 return await call()
             except SourceUnavailableError as error:
+                if "attempts" in error.facts:
+                    raise  # connecting was repeated already
                 get_logger().warning("wrds_query_repeated", attempt=attempt, error=str(error))
             await self._sleep(backoff_seconds(attempt, base=_RETRY_BASE_SECONDS))
         await self._bucket.take()

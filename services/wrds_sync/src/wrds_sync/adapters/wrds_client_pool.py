@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from chassis.db import Connection
+from chassis.logs import get_logger
 from chassis.retry import backoff_seconds
 from wrds_sync.adapters.wrds_client_errors import translated
 from wrds_sync.domain.tables import Credential
@@ -103,35 +104,39 @@ class ConnectionPool:
             return self._pool
 
     async def _connect(self) -> "asyncpg.Pool[asyncpg.Record]":
-        for attempt in range(1, CONNECT_RETRIES + 2):
+        attempts = CONNECT_RETRIES + 1
+        for attempt in range(1, attempts):
             try:
-                with translated(network=(OSError,)):
-                    return await self._create()
-            except SourceUnavailableError:
-                if attempt > CONNECT_RETRIES:
-                    raise
-                await self._sleep(backoff_seconds(attempt, base=_RETRY_BASE_SECONDS))
-        raise AssertionError  # the last attempt returned or raised
+                return await self._create()
+            except SourceUnavailableError as error:
+                get_logger().warning("wrds_connect_repeated", attempt=attempt, error=str(error))
+            await self._sleep(backoff_seconds(attempt, base=_RETRY_BASE_SECONDS))
+        try:
+            return await self._create()
+        except SourceUnavailableError as error:
+            # The fact tells the caller that this was repeated enough.
+            raise SourceUnavailableError(str(error), attempts=attempts) from error
 
     async def _create(self) -> "asyncpg.Pool[asyncpg.Record]":
         config = self._config
-        return await asyncpg.create_pool(
-            host=config.host,
-            port=config.port,
-            database=config.database,
-            ssl=tls(config),
-            min_size=config.pool_size,
-            max_size=config.pool_size + config.max_overflow,
-            # The floor stays open: a new connection may ask a person for a second factor.
-            max_inactive_connection_lifetime=_OVERFLOW_IDLE_SECONDS,
-            command_timeout=config.query_timeout_seconds + ANSWER_SECONDS,
-            timeout=config.connect_timeout_seconds,
-            connect=self._log_on,
-            reset=_nothing_to_reset,
-            # A pooler may lead two statements to two servers; prepared ones would be lost.
-            statement_cache_size=0,
-            server_settings={"application_name": "penstock"},
-        )
+        with translated(network=(OSError,)):
+            return await asyncpg.create_pool(
+                host=config.host,
+                port=config.port,
+                database=config.database,
+                ssl=tls(config),
+                min_size=config.pool_size,
+                max_size=config.pool_size + config.max_overflow,
+                # The floor stays open: a new connection may ask a person for a second factor.
+                max_inactive_connection_lifetime=_OVERFLOW_IDLE_SECONDS,
+                command_timeout=config.query_timeout_seconds + ANSWER_SECONDS,
+                timeout=config.connect_timeout_seconds,
+                connect=self._log_on,
+                reset=_nothing_to_reset,
+                # A pooler may lead two statements to two servers; prepared ones would be lost.
+                statement_cache_size=0,
+                server_settings={"application_name": "penstock"},
+            )
 
     async def _log_on(self, *_: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
         """Connect with the credentials of this moment: a rotated password needs no restart."""
