@@ -131,7 +131,7 @@ async def test_a_run_mends_rows_that_somebody_else_touched(hub: Hub) -> None:
         "update silver.transcripts set title = 'x' where entity_id = 'T/1'; "
         "delete from silver.transcripts where entity_id = 'T/2'; "
         "delete from silver.transcript_turns where entity_id = 'T/3'; "
-        "update silver.provenance set rule = 'x'"
+        "update silver.origins set winners = '{}'"
     )
     await run(hub)
     assert await hub.digests() == before

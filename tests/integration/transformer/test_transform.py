@@ -116,7 +116,7 @@ async def _physical_state(hub: Hub) -> list[Any]:
         "silver.transcripts",
         "silver.transcript_turns",
         "silver.transcripts_history",
-        "silver.provenance",
+        "silver.origins",
         "quality.history",
     )
     return [
@@ -293,7 +293,7 @@ async def test_replaying_bronze_gives_the_same_silver(hub: Hub) -> None:
     await _make_history(hub)
     before = await hub.digests()
     rows = await hub.rows("select entity_id from bronze.heads")
-    await hub.execute("truncate silver.heads, silver.transcripts, silver.provenance cascade")
+    await hub.execute("truncate silver.heads, silver.transcripts, silver.origins cascade")
     assert await hub.digests() != before
 
     for row in reversed(rows):

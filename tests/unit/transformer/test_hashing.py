@@ -41,7 +41,7 @@ def test_the_form_that_is_hashed_has_not_changed() -> None:
     record = merged(parse_entity(THINGS, name="things.yaml"), head(content))
     assert (record.content_hash, record.state_hash) == (
         "b2ee8a615a3deb8d43d99b44cf3c78b1bd80844ef52dd7c422406148431cb73e",
-        "4437a2760a0cdd6bd229ef69a2e6459d1a997f304bab11443d8af78af8de0ee2",
+        "8c12a525b309e8b0f3dc2612cee1aaa807e793ddba1b3721e98fbc8e67f269d4",
     )
 
 

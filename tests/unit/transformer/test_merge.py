@@ -24,6 +24,7 @@ from tests.unit.transformer.calls import (
 from transformer.adapters.entity_files import parse_entity
 from transformer.domain.entity import Entity, compile_entity
 from transformer.domain.merge import merge
+from transformer.domain.provenance import column_rules
 from transformer.domain.records import Absent, Merged, Rejected
 
 RULES = transcripts()
@@ -313,7 +314,7 @@ def test_every_field_has_its_own_order_of_sources_and_a_group_wins_together() ->
         "mail": "b@x",
     }
     assert row(entity, merged(entity, first, third)) == {"first": None, "last": "C", "mail": None}
-    rules = {item.field: item.rule for item in merged(entity, first, third).provenance}
+    rules = {item.field: item.rule for item in column_rules(entity)}
     assert rules["first"] == "first; group name by c > a > b"
 
 

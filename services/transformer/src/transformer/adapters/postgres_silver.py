@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import asyncpg
+import orjson
 
 from chassis.db import Connection
 from transformer.adapters import silver_sql as sql
@@ -65,7 +66,7 @@ class PostgresSilver:
         await _write(connection, statements.row, map(_row, pairs), ids)
         for table, child in zip(statements.children, entity.children, strict=True):
             await _write(connection, table, _child_rows(pairs, child.config.table), ids)
-        await _write(connection, statements.provenance, _provenance_rows(entity, pairs), ids)
+        await _write(connection, statements.origins, _origin_rows(entity, pairs), ids)
         await connection.execute(statements.record_history, visible)
         await connection.execute(
             statements.record_quality,
@@ -90,7 +91,7 @@ class PostgresSilver:
         visible = [(change, outcome) for change, outcome in pairs if change.is_visible]
         ids = [change.entity_id for change, _ in pairs]
         await connection.execute(statements.delete_rows, ids)
-        await connection.execute(sql.DELETE_PROVENANCE, entity.entity_type, ids)
+        await connection.execute(sql.DELETE_ORIGINS, entity.entity_type, ids)
         await connection.execute(
             statements.record_absence,
             [change.entity_id for change, _ in visible],
@@ -165,22 +166,17 @@ def _child_rows(pairs: Iterable[tuple[Change, Merged]], table: str) -> Iterator[
             yield (record.entity_id, *row)
 
 
-def _provenance_rows(
+def _origin_rows(
     entity: Entity, pairs: Iterable[tuple[Change, Merged]]
 ) -> Iterator[tuple[Any, ...]]:
     for _, record in pairs:
-        for item in record.provenance:
-            yield (
-                entity.entity_type,
-                record.entity_id,
-                item.field,
-                item.rule,
-                item.source,
-                item.source_system,
-                item.external_id,
-                item.bronze_version,
-                list(item.losers),
-            )
+        yield (
+            entity.entity_type,
+            record.entity_id,
+            record.rules_hash,
+            orjson.Fragment(record.origins.records),
+            record.origins.winners,
+        )
 
 
 def _status(outcome: Absent | Rejected) -> str:

@@ -12,17 +12,7 @@ from dataclasses import dataclass
 from transformer.domain.entity import Entity
 from transformer.domain.rules import RESERVED_COLUMNS, ColumnType
 
-PROVENANCE_COLUMNS = (
-    "entity_type",
-    "entity_id",
-    "field",
-    "rule",
-    "source",
-    "source_system",
-    "external_id",
-    "bronze_version",
-    "losers",
-)
+ORIGIN_COLUMNS = ("entity_type", "entity_id", "rules_hash", "records", "winners")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +38,7 @@ class SilverStatements:
     clear_stages: str
     row: StagedTable
     children: tuple[StagedTable, ...]
-    provenance: StagedTable
+    origins: StagedTable
     delete_rows: str
     record_history: str
     record_absence: str
@@ -78,13 +68,8 @@ def build_statements(entity: Entity) -> SilverStatements:
         )
         for child in entity.children
     )
-    provenance = _staged(
-        "silver.provenance",
-        PROVENANCE_COLUMNS,
-        key=("entity_type", "entity_id", "field"),
-        rest=f"t.entity_type = '{entity.entity_type}'",
-    )
-    stages = (row, *children, provenance)
+    origins = _staged("silver.origins", ORIGIN_COLUMNS, key=("entity_type", "entity_id"))
+    stages = (row, *children, origins)
     listed = ", ".join(columns)
     return SilverStatements(
         ensure_heads=f"""
@@ -99,7 +84,7 @@ def build_statements(entity: Entity) -> SilverStatements:
         clear_stages="; ".join(f"delete from {item.stage}" for item in stages),
         row=row,
         children=children,
-        provenance=provenance,
+        origins=origins,
         delete_rows=f"delete from {table} where entity_id = any($1)",
         record_history=f"""
             insert into {table}_history ({listed}, operation, valid_from)
@@ -200,7 +185,7 @@ from unnest($3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8:
 where h.entity_type = $1 and h.entity_id = n.entity_id
 """
 
-DELETE_PROVENANCE = "delete from silver.provenance where entity_type = $1 and entity_id = any($2)"
+DELETE_ORIGINS = "delete from silver.origins where entity_type = $1 and entity_id = any($2)"
 
 RECORD_ERRORS = """
 insert into meta.record_errors

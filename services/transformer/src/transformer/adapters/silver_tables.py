@@ -4,13 +4,12 @@ Only ever adds: a table, a column, an index. Whatever else differs (a column of 
 that must be filled and is not) is told in a sentence and left to people.
 """
 
-
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chassis.db import Connection
 from transformer.domain.entity import ChildRules, Entity
+from transformer.domain.provenance import column_rules
 from transformer.domain.rules import ColumnType
 from transformer.errors import SilverSchemaError
 
@@ -88,20 +87,24 @@ async def make_tables(connection: Connection, entities: Iterable[Entity]) -> lis
             await connection.execute(statement)
         for entity in wanted:
             await _register(connection, entity)
+            await _describe(connection, entity)
     return statements
 
 
 async def check_tables(connection: Connection, entities: Iterable[Entity]) -> None:
-    """Prove that the tables fit the rules, changing nothing.
+    """Prove that the tables fit the rules, and note which rules they are.
 
     Raises:
         SilverSchemaError: says what is missing, and how to get it.
     """
-    if missing := await _plan(connection, list(entities)):
+    wanted = list(entities)
+    if missing := await _plan(connection, wanted):
         what = "; ".join(statement.split("(")[0].strip() for statement in missing)
         raise SilverSchemaError(
             f"silver lacks what the rules fill ({what}); run `penstock migrate`", missing=missing
         )
+    for entity in wanted:
+        await _register(connection, entity)
 
 
 async def _plan(connection: Connection, entities: Iterable[Entity]) -> list[str]:
@@ -214,6 +217,20 @@ async def _register(connection: Connection, entity: Entity) -> None:
         list(config.find_by),
         config.ruleset_version,
     )
+    rules = list(column_rules(entity))
+    await connection.execute(
+        _REGISTER_RULES,
+        entity.entity_type,
+        entity.rules_hash,
+        [item.field for item in rules],
+        [item.rule for item in rules],
+        [item.unit for item in rules],
+        [item.has_claims for item in rules],
+    )
+
+
+async def _describe(connection: Connection, entity: Entity) -> None:
+    config = entity.config
     if config.description is not None:
         text = config.description.replace("'", "''")
         await connection.execute(f"comment on table silver.{config.table} is '{text}'")
@@ -233,4 +250,12 @@ set table_name = excluded.table_name, find_by = excluded.find_by,
     ruleset_version = excluded.ruleset_version
 where (e.table_name, e.find_by, e.ruleset_version)
     is distinct from (excluded.table_name, excluded.find_by, excluded.ruleset_version)
+"""
+
+_REGISTER_RULES = """
+insert into silver.rules (entity_type, rules_hash, field, position, rule, unit, has_claims)
+select $1, $2, field, position, rule, unit, has_claims
+from unnest($3::text[], $4::text[], $5::integer[], $6::boolean[]) with ordinality
+    as t (field, rule, unit, has_claims, position)
+on conflict do nothing
 """

@@ -161,7 +161,10 @@ def compile_entity(config: EntityConfig) -> Entity:
 
 
 def _hash_rules(config: EntityConfig) -> str:
-    rules = config.model_dump_json(exclude={"description", "find_by", "indexes"})
+    # Without defaults: a word that a later version adds must not make every record look changed.
+    rules = config.model_dump_json(
+        exclude={"description", "find_by", "indexes"}, exclude_defaults=True
+    )
     return hashlib.sha256(rules.encode()).hexdigest()[:16]
 
 

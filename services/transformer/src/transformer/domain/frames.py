@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from transformer.domain.documents import child_scopes, parse_document, read_input
+from transformer.domain.documents import child_scopes, parse_document, read_input, read_inputs
 from transformer.domain.entity import INPUT_TYPES, RECORD_COLUMNS, ChildRules, Entity
 from transformer.domain.records import Head
 
@@ -56,9 +56,7 @@ def rank_candidates(entity: Entity, heads: Sequence[Head]) -> Candidates:
     )
 
 
-def input_frame(
-    entity: Entity, heads: list[Head], documents: list[dict[str, Any]]
-) -> pl.DataFrame:
+def input_frame(entity: Entity, heads: list[Head], documents: list[dict[str, Any]]) -> pl.DataFrame:
     """Lay out the inputs of records, a row each, in their order."""
     inputs = entity.config.inputs
     data: dict[str, Any] = {
@@ -68,7 +66,7 @@ def input_frame(
         "external_id": [head.external_id for head in heads],
     }
     for name, item in inputs.items():
-        data[name] = [read_input(document, item) for document in documents]
+        data[name] = read_inputs(documents, item)
     schema = {
         ENTITY: pl.String(),
         ROW: pl.Int64(),

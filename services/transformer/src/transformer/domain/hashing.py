@@ -5,14 +5,13 @@ form: a library that renders it differently would make every record look changed
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from transformer.domain.entity import Entity
 from transformer.domain.frames import ENTITY
-from transformer.domain.records import Basis, Provenance
+from transformer.domain.records import Basis, Origins
 
 _TEXT = "@text"
 
@@ -33,32 +32,15 @@ def hash_contents(
 
 
 def hash_state(
-    entity: Entity,
-    basis: Basis,
-    *,
-    content: str,
-    provenance: Sequence[Provenance] = (),
+    entity: Entity, basis: Basis, *, content: str, origins: Origins | None = None
 ) -> str:
     """Return the hash of all that is stored about an entity, its basis and rules included."""
-    parts = [
-        entity.config.ruleset_version,
-        basis.bronze_at.isoformat() if basis.bronze_at else None,
-        basis.bronze_versions,
-        content,
-        [
-            (
-                item.field,
-                item.rule,
-                item.source,
-                item.source_system,
-                item.external_id,
-                item.bronze_version,
-                item.losers,
-            )
-            for item in provenance
-        ],
-    ]
-    return _sha256(json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    config = entity.config
+    at = basis.bronze_at.isoformat() if basis.bronze_at else None
+    text = f"{entity.rules_hash} {config.ruleset_version} {at} {basis.bronze_versions} {content}"
+    if origins is not None:
+        text = f"{text} {origins.winners} {origins.records}"
+    return _sha256(text)
 
 
 def _as_json(columns: Sequence[str]) -> pl.Expr:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 
 import polars as pl
 
@@ -32,6 +33,7 @@ def points_of(entity: Entity) -> pl.Expr:
     return pl.max_horizontal(pl.lit(FULL_SCORE) - pl.sum_horizontal(pl.lit(0), *costs), pl.lit(0))
 
 
+@cache
 def score(points: int) -> Decimal:
     """Turn hundredths into the stored score of two places."""
     return Decimal(points).scaleb(-2)

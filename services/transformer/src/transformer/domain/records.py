@@ -35,19 +35,14 @@ class FirstSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where one silver value comes from."""
+class Origins:
+    """Where the values of an entity come from; `transformer.domain.provenance` explains it."""
 
-    field: str
-    rule: str
-    source: str | None = None
-    """The source's name in the rules; None where no record won (null or computed values)."""
+    records: str
+    """JSON: the contributing records, strongest first; with values if several."""
 
-    source_system: str | None = None
-    external_id: str | None = None
-    bronze_version: int | None = None
-    losers: tuple[Mapping[str, Any], ...] = ()
-    """The other contributing records, strongest first, with their values."""
+    winners: tuple[int | None, ...]
+    """For what is won together, in the order of the rules: the place of the winning record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +71,16 @@ class Merged:
     score: Decimal
     flags: tuple[str, ...]
     ruleset_version: int
+    rules_hash: str
     children: Mapping[str, list[tuple[Any, ...]]]
     """Rows by child table, each in the order of `ChildRules.columns`."""
 
-    provenance: tuple[Provenance, ...]
+    origins: Origins
     content_hash: str
     """Of everything a reader sees: values, version ids, score, flags, children."""
 
     state_hash: str
-    """Of the content, the basis, the provenance and the ruleset: if equal, nothing is written."""
+    """Of the content, the basis, the origins and the rules: if equal, nothing is written."""
 
     @property
     def quality(self) -> tuple[Decimal, tuple[str, ...], int]:
