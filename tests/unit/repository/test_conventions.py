@@ -18,6 +18,9 @@ CATCHES_ALL = {
     "libs/chassis/src/chassis/bus/subscription.py": "the delivery loop: the framework polls on",
     "libs/chassis/src/chassis/process.py": "the supervisor of the process",
     "libs/chassis/src/chassis/runs/worker.py": "the supervisor of runs",
+    "services/refresher/src/refresher/adapters/sqlserver_child.py": (
+        "the edge of a process: native panics too are told to its parent"
+    ),
 }
 """Modules that may catch whatever comes, and why."""
 
