@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from contracts.commands import (
     Command,
+    FlowRequested,
     OverlapPolicy,
     RefreshRequested,
     ReplayRequested,
@@ -18,6 +19,7 @@ from contracts.commands import (
 
 SMALLEST: list[tuple[type[Command], dict[str, Any]]] = [
     (ScanRequested, {"source": "nas"}),
+    (FlowRequested, {"flow": "daily-market"}),
     (RefreshRequested, {"table": "all"}),
     (WrdsSyncRequested, {"dataset": "crsp"}),
     (ReplayRequested, {"topic": "file.changed.ingestor.dead"}),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.commands import (
+    FlowRequested,
     RefreshRequested,
     ReplayRequested,
     RunCancelRequested,
@@ -82,6 +83,7 @@ EXAMPLES: dict[str, tuple[Message, str]] = {
         "crsp",
     ),
     "scan.requested": (ScanRequested(source="nas"), "nas"),
+    "flow.requested": (FlowRequested(flow="daily-market", step="prices"), "daily-market"),
     "refresh.requested": (RefreshRequested(table="all"), "all"),
     "wrds-sync.requested": (WrdsSyncRequested(dataset="crsp"), "crsp"),
     "replay.requested": (

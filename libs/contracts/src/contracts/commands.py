@@ -56,6 +56,16 @@ class ScanRequested(Command):
     """Publish the deletions that the guard held back at the last complete scan."""
 
 
+class FlowRequested(Command):
+    """Run the scans of a flow one after the other, or one of them."""
+
+    flow: Name
+    """A key of the flow configuration."""
+
+    step: Name | None = None
+    """Only this step; None runs all of them."""
+
+
 class RefreshRequested(Command):
     """Copy a table, or all, from production to UAT."""
 

@@ -44,7 +44,7 @@ class RunChanged(Message):
     command_id: Identifier | None = None
     service: Name
     kind: Name
-    """What it does: `scan`, `refresh`, `wrds-sync`, `replay`, `transform`."""
+    """What it does: `scan`, `flow`, `refresh`, `wrds-sync`, `replay`, `transform`."""
 
     target: Identifier
     """On what: a source, a table, a data set, an entity."""

@@ -5,10 +5,11 @@ The registry is the one source for topic creation, the published schemas, the As
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from contracts.commands import (
+    FlowRequested,
     RefreshRequested,
     ReplayRequested,
     RunCancelRequested,
@@ -138,6 +139,11 @@ WRDS_DATA_RESTATED = Topic(
     partitions=3,
 )
 SCAN_REQUESTED = _command("scan.requested", ScanRequested, lambda data: data.source, ("scanner",))
+FLOW_REQUESTED = replace(
+    _command("flow.requested", FlowRequested, lambda data: data.flow, ("scanner",)),
+    # The scanner's schedule asks as everybody else does.
+    producers=(*_COMMANDERS, "scanner"),
+)
 REFRESH_REQUESTED = _command(
     "refresh.requested", RefreshRequested, lambda data: data.table, ("refresher",)
 )
@@ -161,6 +167,7 @@ TOPICS: tuple[Topic, ...] = (
     SCHEMA_DRIFTED,
     WRDS_DATA_RESTATED,
     SCAN_REQUESTED,
+    FLOW_REQUESTED,
     REFRESH_REQUESTED,
     WRDS_SYNC_REQUESTED,
     REPLAY_REQUESTED,

@@ -1,6 +1,6 @@
 """The composition root: the only place where ports meet their adapters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,10 +25,11 @@ from chassis.sources import (
     parse_model,
     validate,
 )
-from contracts.topics import SCAN_REQUESTED
+from contracts.topics import FLOW_REQUESTED, SCAN_REQUESTED
 from scanner import consumers
 from scanner.adapters.announcements import PostgresAnnouncements
 from scanner.adapters.deletions import PostgresDeletions
+from scanner.adapters.flow_runs import LedgerStepRuns
 from scanner.adapters.inventory import PostgresInventory
 from scanner.adapters.kept_shares import KeptShares
 from scanner.adapters.log_files import LocalLogFiles
@@ -43,13 +44,23 @@ from scanner.handlers.announcer import Announcer
 from scanner.handlers.answers import RepeatAnnouncements, TakeAnswers
 from scanner.handlers.catalog import FileSource, NasConfigReader, SourceCatalog
 from scanner.handlers.checks import check_records, check_sources
+from scanner.handlers.flow import FlowCatalog, RunFlow
 from scanner.handlers.poll import PollPorts, PollSource
 from scanner.handlers.record_announcer import RecordAnnouncer
 from scanner.handlers.record_answers import RepeatRecordAnnouncements
 from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
 from scanner.handlers.scan import ScanPorts, ScanSource
-from scanner.jobs import SCAN, Housekeeping, RecordHousekeeping, Schedule, scan_jobs
+from scanner.jobs import (
+    FLOW,
+    SCAN,
+    FlowSchedule,
+    Housekeeping,
+    RecordHousekeeping,
+    Schedule,
+    scan_jobs,
+)
 from scanner.settings.environment import ScannerSettings, ScanSettings, record_documents
+from scanner.settings.flows import FlowConfig, load_flows
 from scanner.settings.nas import Institutions, relative_to
 from scanner.settings.records import RecordSections
 from scanner.settings.scan import ScanConfig, override
@@ -177,6 +188,21 @@ def record_access(
     )
 
 
+def build_flows(settings: ScannerSettings, sources: Collection[str]) -> FlowCatalog:
+    """Read the flows; one whose sources are not all configured is left out, and told.
+
+    Raises:
+        ConfigError: `flows.yaml` cannot be used.
+    """
+    active: dict[str, FlowConfig] = {}
+    for flow in load_flows(settings.process.config_directory).flows:
+        if missing := flow.missing(sources):
+            get_logger().info("flow_inactive", flow=flow.name, missing=missing)
+        else:
+            active[flow.name] = flow
+    return FlowCatalog(active)
+
+
 def build_poll(
     settings: ScannerSettings,
     database: Database,
@@ -252,6 +278,7 @@ def _wire(process: Host, settings: ScannerSettings, open_one: OpenShare) -> None
         get_logger().warning("deletion_guard_off", outcome="warning")
     catalog = build_catalog(settings, open_one, clock)
     records = build_record_catalog(settings)
+    flows = build_flows(settings, {*catalog.names(), *records.names()})
     announcements = PostgresAnnouncements(database)
     record_announcements = PostgresRecordAnnouncements(database)
     consumers.subscribe(
@@ -261,18 +288,24 @@ def _wire(process: Host, settings: ScannerSettings, open_one: OpenShare) -> None
             service=SERVICE,
             clock=clock,
         ),
+        flow=command_handler(
+            CommandSpec(FLOW_REQUESTED, FLOW, flows.names), service=SERVICE, clock=clock
+        ),
         cancel=cancel_handler(service=SERVICE),
         answers=TakeAnswers([announcements, record_announcements], clock),
     )
     access = record_access(settings, open_one, database)
     scan = build_scan(settings, database, catalog, open_one=open_one, clock=clock)
     poll = build_poll(settings, database, records, access=access, clock=clock)
-    process.work(scan_jobs(scan, poll))
+    flow = RunFlow(flows, LedgerStepRuns(database, kind=SCAN), clock=clock)
+    process.work(scan_jobs(scan, poll, flow))
     _keep_house(process, settings, catalog, announcements=announcements)
     _keep_records(process, settings, records, announcements=record_announcements)
     if settings.scan.schedule:
         process.background("schedule", Schedule(database, catalog, clock=clock).run)
-        process.background("record-schedule", Schedule(database, records, clock=clock).run)
+        by_interval = records.without(flows.scheduled_sources())
+        process.background("record-schedule", Schedule(database, by_interval, clock=clock).run)
+        process.background("flow-schedule", FlowSchedule(database, flows, clock=clock).run)
 
 
 def _keep_house(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from chassis.clock import Clock
@@ -10,11 +10,14 @@ from chassis.db import Database
 from chassis.errors import TransientError
 from chassis.logs import get_logger
 from chassis.runs import Job, RunContext, submit
+from contracts.commands import FlowRequested
 from contracts.runs import RunCounts
+from contracts.topics import FLOW_REQUESTED
 from scanner import metrics
 from scanner.domain.descent import nominal_slot
 from scanner.handlers.answers import RepeatAnnouncements
 from scanner.handlers.catalog import SourceCatalog
+from scanner.handlers.flow import FlowCatalog
 from scanner.handlers.poll import PollSource
 from scanner.handlers.record_answers import RepeatRecordAnnouncements
 from scanner.handlers.record_catalog import RecordCatalog
@@ -23,7 +26,8 @@ from scanner.ports import Inventory, Scans
 from scanner.ports.records import Polls, RecordInventory
 
 SCAN = "scan"
-"""The kind of run."""
+FLOW = "flow"
+"""The kinds of runs."""
 
 HISTORY = timedelta(days=30)
 """Scans and deleted files older than that are forgotten."""
@@ -35,7 +39,9 @@ _RETRY_SECONDS = 1.0
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def scan_jobs(scan: ScanSource, poll: PollSource | None = None) -> dict[str, Job]:
+def scan_jobs(
+    scan: ScanSource, poll: PollSource | None = None, flow: Job | None = None
+) -> dict[str, Job]:
     """Return the kinds of runs that this service executes: a scan is a poll where records are."""
 
     async def scan_or_poll(context: RunContext) -> RunCounts:
@@ -43,7 +49,7 @@ def scan_jobs(scan: ScanSource, poll: PollSource | None = None) -> dict[str, Job
             return await poll(context)
         return await scan(context)
 
-    return {SCAN: scan_or_poll}
+    return {SCAN: scan_or_poll} | ({FLOW: flow} if flow is not None else {})
 
 
 class _Timed(Protocol):
@@ -134,6 +140,56 @@ class Schedule:
             for source in self._catalog.all()
         ]
         return min([*waits, _LONGEST_NAP_SECONDS]) + 0.01
+
+
+class FlowSchedule:
+    """Asks for flows when they are due, by the command that people use (S3-15).
+
+    The command's id is its nominal time: however many replicas and restarts, it makes one run.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        flows: FlowCatalog,
+        *,
+        clock: Clock,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._flows = flows
+        self._clock = clock
+        self._sleep = sleep
+        self._asked: dict[str, datetime] = {}
+
+    async def run(self) -> None:
+        """Ask for as long as the process lives."""
+        while True:
+            try:
+                await self.step()
+            except TransientError as error:
+                get_logger().warning("flow_schedule_waits", error=error)
+            await self._sleep(_LONGEST_NAP_SECONDS)
+
+    async def step(self) -> None:
+        """Ask for what is due now."""
+        now = self._clock.now()
+        for flow in self._flows.all():
+            if flow.schedule is None or not flow.schedule.daily().is_due(now):
+                continue
+            due = flow.schedule.daily().last_due(now)
+            if self._asked.get(flow.name) == due:
+                continue
+            command = FlowRequested(
+                flow=flow.name,
+                command_id=f"schedule/{FLOW}/{flow.name}/{due.isoformat()}",
+                requester="schedule",
+                reason=f"due at {due.isoformat()}",
+                overlap=flow.schedule.overlap,
+            )
+            async with self._database.transaction() as transaction:
+                transaction.publish(FLOW_REQUESTED, command, event_id=command.command_id)
+            self._asked[flow.name] = due
 
 
 class Housekeeping:

@@ -33,6 +33,12 @@ class RecordCatalog:
         """Return all record sources."""
         return self._entries.values()
 
+    def without(self, names: Collection[str]) -> "RecordCatalog":
+        """Return the catalog of the other sources."""
+        return RecordCatalog(
+            {name: entry for name, entry in self._entries.items() if name not in names}
+        )
+
     def resolve(self, name: str) -> RecordSourceEntry:
         """Return a source.
 
