@@ -1,7 +1,8 @@
 """A directory server of a test's own: OpenLDAP, with two trees, TLS, and limits of a test's choice.
 
 One tree has the shape of the university's directory, the other of Active Directory: `msuser.schema`
-brings the attributes and classes of the latter.
+brings the attributes and classes of the latter; only that its `objectGUID` cannot be searched for
+here, for which `adKey` stands in.
 """
 
 import os
@@ -35,8 +36,12 @@ attributetype ( 1.3.6.1.4.1.55555.1.1 NAME 'umichPostalAddress'
   EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 attributetype ( 1.3.6.1.4.1.55555.1.2 NAME 'umichTitle'
   EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.55555.1.3 NAME 'adKey'
+  EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )
 objectclass ( 1.3.6.1.4.1.55555.2.1 NAME 'umichPerson' SUP top AUXILIARY
   MAY ( umichPostalAddress $ umichTitle $ uidNumber ) )
+objectclass ( 1.3.6.1.4.1.55555.2.2 NAME 'adPrincipal' SUP top AUXILIARY
+  MAY ( sAMAccountName $ objectSid $ adKey ) )
 """
 
 

@@ -37,7 +37,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CLOSE_SECONDS = 5.0
 _WAIT_SECONDS = 0.1
-_REFUSED_CLASSES = ("28", "42", "3D", "3F", "22")
+_REFUSED_CLASSES = ("28", "42", "3D", "3F", "22", "25006")
 """Credentials, rights, the query itself: waiting does not help."""
 
 
@@ -103,7 +103,11 @@ class PostgresRecords:
                     self._url,
                     timeout=self._config.timeout_seconds,
                     command_timeout=self._config.timeout_seconds,
-                    server_settings={"application_name": "penstock-scanner", "timezone": "UTC"},
+                    server_settings={
+                        "application_name": "penstock-scanner",
+                        "timezone": "UTC",
+                        "default_transaction_read_only": "on",
+                    },
                 )
                 await _read_json_as_values(self._connection)
         return self._connection
