@@ -55,18 +55,23 @@ async def test_a_record_that_joins_two_entities_leaves_the_older_id(people: Reco
     assert await people.live() == {"a/1": "Old"}
     assert await people.merged_into() == {"b/2": "a/1"}
     assert [
-        (event["entity_id"], event["operation"], event["version"])
+        (event["entity_id"], event["operation"], event["version"], event.get("merged_into"))
         for event in await people.hub.announced()
     ] == [
-        ("a/1", "upserted", 1),
-        ("b/2", "upserted", 1),
-        ("a/1", "upserted", 2),
-        ("b/2", "retired", 2),
+        ("a/1", "upserted", 1, None),
+        ("b/2", "upserted", 1, None),
+        ("a/1", "upserted", 2, None),
+        ("b/2", "retired", 2, "a/1"),
     ]
+    joined_at = await people.hub.value("select max(ingested_at) from bronze.heads")
     assert await people.hub.rows(
-        "select operation, valid_to is null as is_open from silver.persons_history "
-        "where entity_id = 'b/2' order by version"
-    ) == [{"operation": "upserted", "is_open": False}, {"operation": "retired", "is_open": True}]
+        "select operation, valid_from = $1 as is_joined, valid_to = $1 as ends_then "
+        "from silver.persons_history where entity_id = 'b/2' order by version",
+        joined_at,
+    ) == [
+        {"operation": "upserted", "is_joined": False, "ends_then": True},
+        {"operation": "retired", "is_joined": True, "ends_then": None},
+    ]
 
 
 async def test_a_record_that_lets_go_splits_the_entity(people: Records) -> None:

@@ -60,6 +60,8 @@ class SilverChanged(Message):
     """Two decimals, `0.00` to `1.00`; None when retired."""
 
     quality_flags: tuple[Name, ...] = ()
+    merged_into: Identifier | None = None
+    """Only when retired: the entity of which this one has become part."""
 
 
 def entity_key(entity_type: str, entity_id: str) -> str:

@@ -8,6 +8,7 @@ once could each miss the link that the other's record makes.
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from chassis.db import Connection
@@ -18,7 +19,7 @@ from transformer.domain.entity import Entity
 from transformer.domain.identity import Record
 from transformer.domain.identity_compiler import IdentityRules
 from transformer.domain.neighbourhood import Resolution, reached, resolve
-from transformer.domain.records import Head
+from transformer.domain.records import Absent, Basis, FirstSeen, Head, Outcome
 from transformer.ports import LinkStore, Merger
 
 
@@ -34,6 +35,9 @@ class Plan:
 
     entity_of: Mapping[str, str] = field(default_factory=dict)
     """Silver's entity id by bronze's, as far as they differ."""
+
+    changed_at: datetime | None = None
+    """When bronze stored the newest of the records that led to it."""
 
     def records_of(self, entity_ids: Iterable[str]) -> list[str]:
         """Return bronze's ids of entities."""
@@ -57,6 +61,23 @@ class Plan:
         return [
             dataclasses.replace(head, entity_id=self.entity_of.get(head.entity_id, head.entity_id))
             for head in heads
+        ]
+
+    def survivor_of(self, entity_id: str) -> str | None:
+        """Return the entity of which one has become part."""
+        survivor = self.entity_of.get(entity_id)
+        return None if survivor == entity_id else survivor
+
+    def date(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Give entities that lost all their records to others the time of that change."""
+        if self.changed_at is None:
+            return outcomes
+        basis = Basis(self.changed_at, 0)
+        return [
+            dataclasses.replace(item, basis=basis)
+            if isinstance(item, Absent) and item.basis.bronze_at is None
+            else item
+            for item in outcomes
         ]
 
     def cause_of(
@@ -87,7 +108,7 @@ class Identify:
         if entity.identity is None:
             return Plan(ids)
         await self._links.lock(connection, entity.entity_type)
-        changed, resolution = await self._compute(connection, entity, entity.identity, ids)
+        found, changed, resolution = await self._compute(connection, entity, entity.identity, ids)
         refused = await self._links.save(connection, entity.entity_type, changed, resolution)
         if refused:
             metrics.REFUSED_KEYS.labels(entity.entity_type).inc(refused)
@@ -97,7 +118,7 @@ class Identify:
                 entity_type=entity.entity_type,
                 count=refused,
             )
-        return _plan(resolution)
+        return _plan(resolution, found)
 
     async def preview(
         self, connection: Connection, entity: Entity, record_ids: Iterable[str]
@@ -106,8 +127,8 @@ class Identify:
         ids = sorted(set(record_ids))
         if entity.identity is None:
             return Plan(ids)
-        _, resolution = await self._compute(connection, entity, entity.identity, ids)
-        return _plan(resolution)
+        found, _, resolution = await self._compute(connection, entity, entity.identity, ids)
+        return _plan(resolution, found)
 
     async def members(
         self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
@@ -130,7 +151,7 @@ class Identify:
         entity: Entity,
         rules: IdentityRules,
         ids: Sequence[str],
-    ) -> tuple[dict[str, Record], Resolution]:
+    ) -> tuple[list[FirstSeen], dict[str, Record], Resolution]:
         entity_type = entity.entity_type
         found = await self._links.records(connection, entity_type, ids)
         keys = await self._merger.keys(entity, [item.head for item in found])
@@ -142,11 +163,12 @@ class Identify:
         holders = await self._links.holders(connection, entity_type, changed, limits=rules.limits)
         near = reached(rules.limits, changed.keys(), holders)
         known = await self._links.known(connection, entity_type, sorted(near))
-        return changed, resolve(rules.limits, changed, holders=holders, known=known)
+        return found, changed, resolve(rules.limits, changed, holders=holders, known=known)
 
 
-def _plan(resolution: Resolution) -> Plan:
+def _plan(resolution: Resolution, found: Iterable[FirstSeen]) -> Plan:
     return Plan(
+        changed_at=max((item.head.stored_at for item in found), default=None),
         ids=sorted(resolution.affected),
         members=resolution.members(),
         entity_of={key: item.entity_id for key, item in resolution.links.items()},

@@ -153,7 +153,13 @@ class Recompute:
             await self._refer.note(connection, entity, ids, uses=uses)
             flipped |= self._refer.flipped(entity, changes, before)
             for change in changes.all:
-                _announce(transaction, entity, change, plan.cause_of(change.entity_id, causes))
+                _announce(
+                    transaction,
+                    entity,
+                    change,
+                    cause=plan.cause_of(change.entity_id, causes),
+                    merged_into=plan.survivor_of(change.entity_id),
+                )
             tally.add(changes)
             _log_rejections(entity, changes)
         await self._identify.settle(connection, entity, plan)
@@ -199,12 +205,17 @@ class Recompute:
             records = plan.records_of(chunk)
             heads = await self._bronze.heads(connection, entity.entity_type, records)
             outcomes = await self._merger.merge(entity, chunk, plan.assign(heads))
-            outcomes, uses = await self._refer.check(connection, entity, outcomes)
+            outcomes, uses = await self._refer.check(connection, entity, plan.date(outcomes))
             yield chunk, compare(states, outcomes), uses
 
 
 def _announce(
-    transaction: Transaction, entity: Entity, change: Change, cause: Event[Any] | None
+    transaction: Transaction,
+    entity: Entity,
+    change: Change,
+    *,
+    cause: Event[Any] | None,
+    merged_into: str | None,
 ) -> None:
     if not change.is_visible:
         return
@@ -218,6 +229,7 @@ def _announce(
             version=change.version,
             quality_score=str(record.score) if record else None,
             quality_flags=record.flags if record else (),
+            merged_into=None if record else merged_into,
         ),
         cause=cause,
     )
