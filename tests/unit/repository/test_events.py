@@ -19,9 +19,7 @@ from tests.support.paths import PROJECT
 BUILT = ("scanner", "ingestor", "transformer", "wrds_sync")
 
 PLANNED = {
-    ("record.changed", "scanner"): "record sources come later",
-    ("record.changed", "ingestor"): "record sources come later",
-    ("schema.drifted", "ingestor"): "record sources come later",
+    ("schema.drifted", "ingestor"): "the drift inbox comes later",
     ("replay.requested", "scanner"): "dead-letter tools come later",
     ("replay.requested", "ingestor"): "dead-letter tools come later",
     ("replay.requested", "transformer"): "dead-letter tools come later",

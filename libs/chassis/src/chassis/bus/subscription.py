@@ -122,8 +122,7 @@ class Subscription:
         admitted: list[Record] = []
         for partition, group in by_partition(records).items():
             cursor = self._cursors.get(partition)
-            waits = partition in self._lanes or partition in self._leaving
-            if cursor is not None and not waits:
+            if cursor is not None and partition not in self._lanes.keys() | self._leaving:
                 admitted.extend(self._judge(partition, cursor, group))
         return admitted
 
@@ -247,9 +246,8 @@ class Subscription:
 
     async def _load(self, partitions: set[int]) -> None:
         tps = self._still_assigned(partitions)
-        if not tps:
+        if self._consumer is None or not tps:
             return
-        assert self._consumer is not None  # noqa: S101 - loads are requested after attach()
         async with asyncio.timeout(_KAFKA_DEADLINE):
             begins = await self._consumer.beginning_offsets(tps)
             ends = await self._consumer.end_offsets(tps)
@@ -278,9 +276,8 @@ class Subscription:
                 self._place(tp, position, begin)
 
     def _place(self, tp: TopicPartition, position: positions.Position, begin: int) -> None:
-        if tp not in self._still_assigned({tp.partition}):
+        if self._consumer is None or tp not in self._still_assigned({tp.partition}):
             return
-        assert self._consumer is not None  # noqa: S101 - see _load
         cursor = Cursor(position.next_offset)
         start = position.next_offset
         if position.anchor is not None and position.next_offset > begin:
@@ -350,8 +347,7 @@ class Subscription:
         try:
             async with asyncio.timeout(_KAFKA_DEADLINE):
                 await self._consumer.commit(offsets)
-        except (KafkaError, TimeoutError) as error:
-            # Harmless: the stored position is what counts; the next commit carries the offset.
+        except (KafkaError, TimeoutError) as error:  # harmless: the stored position counts
             get_logger().debug("offset_commit_failed", topic=self.topic.name, error=error)
 
     def _measure(self) -> None:
@@ -399,7 +395,6 @@ class Subscription:
         cursor = self._cursors.get(partition)
         if cursor is None or self._consumer is None:
             return
-        for tp in self._still_assigned({partition}):
-            # What was polled while the partition waited was left out.
+        for tp in self._still_assigned({partition}):  # what was polled meanwhile was left out
             self._consumer.seek(tp, cursor.next_offset)
             self._consumer.resume(tp)
