@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from chassis.errors import PermanentError, TransientError
-from penstock.commands import demo, doctor, migrate, refresh, scan, stack, topics, wrds
+from penstock.commands import demo, doctor, flow, migrate, refresh, runs, scan, stack, topics, wrds
 from penstock.stack.errors import StackError
 
-_COMMANDS = (stack, demo, migrate, topics, scan, refresh, doctor, wrds)
+_COMMANDS = (stack, demo, migrate, topics, scan, flow, refresh, runs, doctor, wrds)
 
 _EXPECTED = (StackError, PermanentError, TransientError)
 """Failures that are told in a sentence; anything else is a bug and shows its traceback."""

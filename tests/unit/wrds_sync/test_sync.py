@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from wrds_sync.adapters.file_lock import AtomicFileLock
 from wrds_sync.domain.progress import SyncProgress
 from wrds_sync.errors import (
     LockAcquisitionError,
+    LockLostError,
     QueryTimeoutError,
     SourceUnavailableError,
     SyncIncompleteError,
@@ -329,6 +331,41 @@ async def test_a_data_set_in_other_hands_is_left_alone(mirror: TestMirror) -> No
     moving.cancel()
     assert mirror.files() == []
     lock.release(token)
+
+
+@pytest.mark.covers("S5-69", "S5-74", "S5-106")
+async def test_a_writer_that_lost_its_lock_publishes_nothing(
+    mirror: TestMirror, archive: Archive
+) -> None:
+    await mirror.manager.full_sync(CRSP, 2024)
+    archive.put(TABLE, prices(2024, price=20), modified="second")
+    successor = open_mirror(mirror.root, archive, clock=mirror.clock)
+    entered = asyncio.Event()
+
+    async def take_over() -> None:
+        await successor.locks.force_unlock("crsp")
+        archive.put(TABLE, prices(2024, price=30), modified="third")
+        await successor.manager.incremental_sync(CRSP)
+
+    real = archive.copy
+
+    async def copy(*arguments: Any, **options: Any) -> Any:
+        result = await real(*arguments, **options)
+        if not entered.is_set():
+            entered.set()
+            await take_over()
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "copy", copy)
+        with pytest.raises(LockLostError):
+            await mirror.manager.incremental_sync(CRSP)
+    assert mirror.rows()["prc"].min() == 30
+    manifest = await mirror.storage.read_manifest("crsp")
+    assert manifest is not None
+    assert (manifest.fencing, manifest.source_modified) == (3, "third")
+    assert progress(mirror).status == "completed"
+    assert await mirror.verifier.verify_integrity(CRSP) == []
 
 
 async def test_a_vanished_year_is_kept_and_told(mirror: TestMirror, archive: Archive) -> None:

@@ -65,6 +65,8 @@ def _inspect(path: Path, dataset: Dataset) -> Inspection:
                 lower=lower,
                 upper=upper,
             )
+    except FileNotFoundError:
+        raise  # nobody broke it: another writer swept it away
     except (pa.ArrowException, OSError) as error:
         raise ChecksumError(f"`{path.name}` is no readable Parquet: {error}") from error
 

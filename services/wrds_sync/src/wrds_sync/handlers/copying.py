@@ -20,6 +20,7 @@ from wrds_sync.domain.validation import DataValidator
 from wrds_sync.errors import (
     ChecksumError,
     DiskFullError,
+    LockLostError,
     UnstorableValueError,
     ValidationError,
 )
@@ -158,6 +159,9 @@ class PartitionCopier:
         except DiskFullError:
             await self._disk_is_full(dataset, year, staged)
             raise
+        except FileNotFoundError as error:
+            # Only a writer that has taken over removes our files.
+            raise LockLostError(dataset=dataset.name, year=year) from error
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

@@ -1,0 +1,129 @@
+"""The service as a process: a command of Kafka becomes a run, files, rows and events."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from chassis.settings import DatabaseSettings, KafkaSettings
+from contracts.commands import OverlapPolicy, WrdsSyncRequested
+from contracts.runs import RunStatus
+from contracts.topics import WRDS_SYNC_REQUESTED
+from penstock.messages import TopicReader, reading, send_command
+from penstock.processes import ServiceProcesses
+from penstock.runs import CommandRefusedError, RunState, follow_command
+from tests.support.addresses import KafkaAddress
+from tests.support.command_line import penstock
+from tests.support.eventually import eventually
+from tests.support.wrds_config import mirror_environment
+from tests.support.wrds_server import WrdsServer
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@dataclass
+class Hub:
+    server: WrdsServer
+    database_url: str
+    services: ServiceProcesses
+    data: Path
+    kafka: KafkaSettings
+    dead_letters: TopicReader
+
+    async def sync(self, target: str, **parameters: object) -> RunState:
+        command = WrdsSyncRequested.model_validate(
+            {"dataset": target, "overlap": OverlapPolicy.QUEUE, **parameters}
+        )
+        command_id = await send_command(self.kafka, WRDS_SYNC_REQUESTED, command)
+        return await follow_command(
+            DatabaseSettings.model_validate({"DATABASE_URL": self.database_url}),
+            command_id,
+            dead_letters=self.dead_letters,
+            patience_seconds=60,
+            on_change=lambda _: None,
+        )
+
+    async def fetch(self, query: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.database_url, timeout=10)
+        try:
+            return await connection.fetch(query)
+        finally:
+            await connection.close(timeout=10)
+
+
+@pytest.fixture
+async def hub(
+    kafka: KafkaAddress, database_url: str, empty_database_url: str, tmp_path: Path
+) -> AsyncGenerator[Hub]:
+    server = await WrdsServer.create(empty_database_url)
+    await server.fill_daily(date(2023, 12, 1), date(2024, 1, 31), securities=2)
+    environment = mirror_environment(server, tmp_path) | kafka.env | {"DATABASE_URL": database_url}
+    applied = await asyncio.to_thread(
+        penstock, "topics", "apply", state_dir=tmp_path / "state", environment=kafka.env
+    )
+    assert applied.returncode == 0
+    settings = KafkaSettings.model_validate(kafka.env)
+    refused = WRDS_SYNC_REQUESTED.dead_letters_of("wrds_sync")
+    async with (
+        ServiceProcesses(environment, tmp_path) as services,
+        reading(settings, [refused], from_end=True) as dead_letters,
+    ):
+        await services.start("wrds_sync")
+        yield Hub(server, database_url, services, tmp_path / "data", settings, dead_letters)
+
+
+@pytest.mark.covers("C-40", "S5-16")
+async def test_commands_sync_restate_verify_and_drift(hub: Hub) -> None:
+    full = await hub.sync("crsp_daily", mode="full", start_year=2023)
+    assert full.status is RunStatus.COMPLETED
+    assert full.counts.processed == 88
+    assert sorted(path.name for path in (hub.data / "wrds/crsp/daily").iterdir()) == [
+        "2023.parquet",
+        "2024.parquet",
+    ]
+
+    await hub.server.execute("update crsp_store.dsf set prc = prc + 1 where date = '2023-12-04'")
+    changed = await hub.sync("crsp", mode="incremental")
+    assert (changed.counts.processed, changed.counts.changed) == (42, 2)
+    [row] = await hub.fetch("select * from wrds_sync.restatements")
+    assert (row["dataset"], row["rows_changed"], row["rows_removed"]) == ("crsp_daily", 2, 0)
+    assert len(await hub.fetch("select * from wrds_sync.vintages")) == 2
+
+    verified = await hub.sync("crsp_daily", mode="verify")
+    assert verified.status is RunStatus.COMPLETED
+
+    await hub.server.execute(
+        "drop view crsp.dsf; alter table crsp_store.dsf drop column openprc; "
+        "create view crsp.dsf as select * from crsp_store.dsf"
+    )
+    refused = await hub.sync("crsp_daily")
+    assert refused.status is RunStatus.FAILED
+    assert "removed: openprc" in (refused.message or "")
+
+    with pytest.raises(CommandRefusedError, match="not configured"):
+        await hub.sync("nothing")
+
+    codes = await hub.services.stop()
+    assert codes == {"wrds_sync": 0}
+    events = [line["event"] for line in hub.services["wrds_sync"].events("warning")]
+    assert "data_restated" in events
+    assert "schema_drifted" in events
+
+
+@pytest.mark.covers("S5-85", "S5-106", "C-35")
+async def test_a_killed_service_goes_on_after_its_restart(hub: Hub) -> None:
+    service = hub.services["wrds_sync"]
+    await service.kill()
+    await service.start(PENSTOCK_FAILPOINT="wrds_sync.after_checkpoint")
+    await service.until_ready()
+    async with asyncio.TaskGroup() as group:
+        sync = group.create_task(hub.sync("crsp_daily", mode="full"))
+        await eventually(lambda: not service.is_running, timeout=30)
+        await service.start(PENSTOCK_FAILPOINT="")
+    state = sync.result()
+    assert state.status is RunStatus.COMPLETED
+    assert len(await hub.fetch("select * from wrds_sync.vintages")) == 1
