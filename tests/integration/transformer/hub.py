@@ -17,6 +17,7 @@ from contracts.layers import BronzeOperation, BronzeStored
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
 from transformer.adapters.postgres_references import PostgresReferences
+from transformer.adapters.postgres_runs import PostgresRuns
 from transformer.adapters.postgres_silver import PostgresSilver
 from transformer.adapters.postgres_xref import PostgresXref
 from transformer.adapters.silver_tables import make_tables
@@ -25,6 +26,7 @@ from transformer.domain.entity import Entity
 from transformer.handlers.identify import Identify
 from transformer.handlers.recompute import Recompute
 from transformer.handlers.refer import Refer
+from transformer.handlers.simulate import Simulate
 from transformer.handlers.transform import TransformBatch
 from transformer.jobs import TransformJob
 
@@ -176,7 +178,15 @@ async def open_hub(
     recompute = Recompute(
         bronze, silver, identify=identify, refer=refer, merger=merger, limits=limits
     )
-    job = TransformJob(entities, recompute, bronze=bronze, database=database, page=page)
+    job = TransformJob(
+        entities,
+        recompute,
+        simulate=Simulate(bronze, identify=identify, merger=merger, limits=limits),
+        bronze=bronze,
+        history=PostgresRuns(),
+        database=database,
+        page=page,
+    )
     try:
         handler = TransformBatch(entities, recompute)
         yield Hub(database, entities, recompute, handler, job)

@@ -12,6 +12,15 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from contracts.types import FilePath, Identifier, Message, Name, Ordinal, ShortText, UtcDatetime
 
+SourceOrder = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z][a-z0-9_]{0,50}=[a-z][a-z0-9_]{0,50}(>[a-z][a-z0-9_]{0,50})*$",
+        max_length=500,
+    ),
+]
+"""Which sources may give a field, strongest first: `email=umich_api>tdx`."""
+
 
 class OverlapPolicy(StrEnum):
     """What to do when the target already has a queued or running run."""
@@ -108,6 +117,15 @@ class TransformRequested(Command):
     entity_type: Name
     entity_ids: Annotated[tuple[Identifier, ...], Field(max_length=1000)] = ()
     """Only these; empty means every entity of the type."""
+
+    changed_since: UtcDatetime | None = None
+    """Only entities of which bronze stored a version at or after this time."""
+
+    incremental: bool = False
+    """Only what bronze stored since the last complete run began, less an overlap."""
+
+    priority: Annotated[tuple[SourceOrder, ...], Field(max_length=100)] = ()
+    """Other orders of sources, to see what they would change; with `dry_run` only."""
 
 
 class RunCancelRequested(Command):

@@ -10,6 +10,7 @@ from transformer.adapters.entity_files import load_entities
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
 from transformer.adapters.postgres_references import PostgresReferences
+from transformer.adapters.postgres_runs import PostgresRuns
 from transformer.adapters.postgres_silver import PostgresSilver
 from transformer.adapters.postgres_xref import PostgresXref
 from transformer.adapters.silver_tables import check_tables, make_tables, may_create
@@ -17,6 +18,7 @@ from transformer.domain.chunks import ChunkLimits
 from transformer.handlers.identify import Identify
 from transformer.handlers.recompute import Recompute
 from transformer.handlers.refer import Refer
+from transformer.handlers.simulate import Simulate
 from transformer.handlers.transform import TransformBatch
 from transformer.jobs import TransformJob
 from transformer.settings import TablesSettings, TransformerSettings
@@ -56,7 +58,9 @@ async def run(settings: TransformerSettings) -> None:
         job = TransformJob(
             entities,
             recompute,
+            simulate=Simulate(bronze, identify=identify, merger=merger, limits=limits),
             bronze=bronze,
+            history=PostgresRuns(),
             database=process.database,
             page=part.page_entities,
         )

@@ -5,6 +5,7 @@ takes what bronze stored from that time on, by bronze's clock and not by when a 
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -16,8 +17,10 @@ from chassis.runs import Run, RunContext
 from contracts.errors import ErrorCategory
 from contracts.runs import RunCounts
 from transformer.domain.entity import Entity
+from transformer.domain.priorities import with_priority
 from transformer.handlers.recompute import Recompute, Tally
-from transformer.ports import BronzeReader
+from transformer.handlers.simulate import Simulate
+from transformer.ports import BronzeReader, RunHistory
 
 
 class TransformParameters(BaseModel):
@@ -32,6 +35,20 @@ class TransformParameters(BaseModel):
     changed_since: AwareDatetime | None = None
     """Only entities of which bronze stored a version at or after this time."""
 
+    incremental: bool = False
+    """Only what bronze stored since the last complete run began; everything if there was none."""
+
+    priority: tuple[str, ...] = ()
+    """Other orders of sources, to see what they would change."""
+
+
+OVERLAP = timedelta(minutes=5)
+"""How far an incremental run looks back behind the start of the last one: late commits, and the
+difference between the clocks of two writers (C-11)."""
+
+MAX_SAMPLES = 20
+"""Differences that a simulation tells; it counts all of them."""
+
 
 class TransformJob:
     """Executes `transform` runs."""
@@ -41,13 +58,17 @@ class TransformJob:
         entities: Mapping[str, Entity],
         recompute: Recompute,
         *,
+        simulate: Simulate,
         bronze: BronzeReader,
+        history: RunHistory,
         database: Database,
         page: int,
     ) -> None:
         self._entities = entities
         self._recompute = recompute
+        self._simulate = simulate
         self._bronze = bronze
+        self._history = history
         self._database = database
         self._page = page
 
@@ -64,6 +85,9 @@ class TransformJob:
                 f"no rules for {parameters.entity_type!r}; known: {', '.join(self._entities)}",
                 category=ErrorCategory.CONFIG_VALIDATION,
             )
+        parameters = await self._with_cursor(parameters)
+        if parameters.priority:
+            return await self._run_simulation(context, entity, parameters)
         checkpoint = context.run.checkpoint or {}
         counts = RunCounts.model_validate(checkpoint.get("counts", {}))
         total = await self._count(parameters)
@@ -72,6 +96,39 @@ class TransformJob:
             await context.report(counts, total=total, message=_describe(context.run, counts))
         if context.run.dry_run:
             get_logger().info("transform_previewed", message=_describe(context.run, counts))
+        return counts
+
+    async def _with_cursor(self, parameters: TransformParameters) -> TransformParameters:
+        """Turn `incremental` into a time: of when the last complete run began, not ended (C-11)."""
+        if not parameters.incremental:
+            return parameters
+        async with self._database.connection() as connection:
+            began = await self._history.last_complete(connection, parameters.entity_type)
+        since = began and began - OVERLAP
+        return parameters.model_copy(update={"changed_since": since})
+
+    async def _run_simulation(
+        self, context: RunContext, entity: Entity, parameters: TransformParameters
+    ) -> RunCounts:
+        """Compare with other orders of sources; the samples stand in the run's checkpoint."""
+        if not context.run.dry_run:
+            raise PermanentError(
+                "another order of sources can be simulated (`dry_run`), not applied; write it into "
+                "`config/entities`",
+                category=ErrorCategory.CONFIG_VALIDATION,
+            )
+        other = with_priority(entity, parameters.priority)
+        counts, samples = RunCounts(), list[dict[str, Any]]()
+        total = await self._count(parameters)
+        async for ids in self._pages(parameters, after=""):
+            async with self._database.connection() as connection:
+                found = await self._simulate.compare(connection, entity, other, ids)
+            counts = _sum(counts, found.counts())
+            samples.extend(item.as_json() for item in found.differences)
+            del samples[MAX_SAMPLES:]
+            message = f"{counts.changed} of {counts.processed} records would change"
+            await context.report(counts, total=total, message=message)
+        await context.checkpoint({"samples": samples})
         return counts
 
     async def _do_page(
@@ -131,7 +188,11 @@ def _read_parameters(run: Run) -> TransformParameters:
 
 
 def _add(counts: RunCounts, tally: Tally) -> RunCounts:
-    more = tally.counts().model_dump()
+    return _sum(counts, tally.counts())
+
+
+def _sum(counts: RunCounts, others: RunCounts) -> RunCounts:
+    more = others.model_dump()
     return RunCounts(**{name: value + more[name] for name, value in counts.model_dump().items()})
 
 

@@ -155,6 +155,14 @@ class ReferenceStore(Protocol):
         ...
 
 
+class RunHistory(Protocol):
+    """Remembers the runs of before."""
+
+    async def last_complete(self, connection: Connection, entity_type: str) -> datetime | None:
+        """Return when the latest began of the runs that brought a whole type up to date."""
+        ...
+
+
 class SilverStore(Protocol):
     """Keeps silver; every call is set-wise and runs in the caller's transaction."""
 
