@@ -382,6 +382,29 @@ async def test_a_cancelled_copy_closes_both_ends_within_a_second(
     assert time.monotonic() - began < 1
 
 
+async def test_a_process_whose_parent_is_gone_ends_in_the_middle_of_a_load(
+    server: ScriptedServer, driver: DriverProcess
+) -> None:
+    server.follow(_copying(_numbered(10), Load(Hang())))
+    async with asyncio.TaskGroup() as tasks:
+        copying = tasks.create_task(_failure(driver))
+        await eventually(lambda: bool(server.events("hanging")))
+        process = driver._process
+        assert process is not None
+        assert process.stdin is not None
+        process.stdin.close()
+        await eventually(lambda: len(server.events("closed")) == 3)
+    assert isinstance(copying.result(), DriverDiedError)
+
+
+async def _failure(driver: DriverProcess) -> Exception | None:
+    try:
+        await driver.copy(_order(), silence=60)
+    except TransientError as error:
+        return error
+    return None
+
+
 async def test_a_process_that_dies_is_a_transient_error(
     server: ScriptedServer, driver: DriverProcess
 ) -> None:

@@ -1,5 +1,6 @@
 """What the T-SQL dialect decides."""
 
+import re
 from dataclasses import replace
 from datetime import date
 
@@ -141,6 +142,32 @@ def test_only_the_partitions_of_the_window_are_switched() -> None:
     assert [sql for sql in swapped if "PARTITION 2" in sql or "PARTITION 1" in sql] == []
     assert sum("PARTITION 3" in sql for sql in swapped) == 2
     assert sum("PARTITION 4" in sql for sql in swapped) == 2
+
+
+def test_a_switch_that_would_empty_a_column_of_the_target_is_stopped() -> None:
+    table = cases.reports()
+    own = Column(name="tester", type="nvarchar(20)", kind=TypeKind.TEXT)
+    made = cases.draft(table, Swap.PARTITIONS, SWITCHED)
+    made = replace(made, target=replace(table, columns=(*table.columns, own)))
+    plan = DIALECT.table_plan(made, cases.base(made))
+    swap = DIALECT.swap_statements((made,), (plan,), (("DailyReports",),))
+    (found,) = [item for item in swap if item.refuse]
+    assert found.sql == "SELECT COUNT_BIG(*) FROM [dbo].[DailyReports] WHERE [tester] IS NOT NULL"
+
+
+@pytest.mark.parametrize("name", ["switch_partitions", "switch_table", "rename_table"])
+def test_no_two_tables_of_ours_have_a_constraint_of_the_same_name(name: str) -> None:
+    added = [
+        re.findall(r"ADD CONSTRAINT (\[.*?\])", item.sql) for _, item in cases.statements(name)
+    ]
+    found = [constraint for constraints in added for constraint in constraints]
+    assert len(found) == len(set(found)) > 0
+
+
+def test_repeating_the_stage_never_drops_the_old_rows_of_a_swap() -> None:
+    for name in cases.CASES:
+        staged = [item.sql for part, item in cases.statements(name) if part.endswith("stage")]
+        assert not any("[u_" in sql for sql in staged)
 
 
 # --- types -------------------------------------------------------------------------------------

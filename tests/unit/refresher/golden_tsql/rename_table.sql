@@ -22,8 +22,8 @@ SELECT [id], [report_date], [total] FROM [dbo].[DailyReports]
 -- ===== DailyReports build =====
 
 -- build an index
-ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] ADD CONSTRAINT [PK_Daily] PRIMARY KEY CLUSTERED
-([id] ASC, [report_date] ASC) ON [PRIMARY]
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] ADD CONSTRAINT [s_9f2c_PK_Daily] PRIMARY KEY
+CLUSTERED ([id] ASC, [report_date] ASC) ON [PRIMARY]
 ;
 
 -- build an index
@@ -32,17 +32,17 @@ WHERE ([total] IS NOT NULL) WITH (DATA_COMPRESSION = PAGE) ON [PRIMARY]
 ;
 
 -- add a check and prove it
-ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT [CK_total] CHECK
-([total]>=(0))
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT [s_9f2c_CK_total]
+CHECK ([total]>=(0))
 ;
 
 -- add a check and prove it
-ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH NOCHECK ADD CONSTRAINT [CK_old] CHECK
-([id]>(0))
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH NOCHECK ADD CONSTRAINT [s_9f2c_CK_old]
+CHECK ([id]>(0))
 ;
 
 -- as the target has it
-ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] NOCHECK CONSTRAINT [CK_old]
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] NOCHECK CONSTRAINT [s_9f2c_CK_old]
 ;
 
 -- gather statistics of staging
@@ -99,6 +99,20 @@ ALTER SCHEMA [dbo] TRANSFER [penstock_refresh].[s_9f2c_DailyReports]
 -- rename; lock SCH-M
 EXECUTE sp_rename @objname = N'[dbo].[s_9f2c_DailyReports]', @newname = N'DailyReports', @objtype =
 N'OBJECT'
+;
+
+-- rename; lock SCH-M
+EXECUTE sp_rename @objname = N'[dbo].[s_9f2c_PK_Daily]', @newname = N'PK_Daily', @objtype =
+N'OBJECT'
+;
+
+-- rename; lock SCH-M
+EXECUTE sp_rename @objname = N'[dbo].[s_9f2c_CK_total]', @newname = N'CK_total', @objtype =
+N'OBJECT'
+;
+
+-- rename; lock SCH-M
+EXECUTE sp_rename @objname = N'[dbo].[s_9f2c_CK_old]', @newname = N'CK_old', @objtype = N'OBJECT'
 ;
 
 -- ===== after =====

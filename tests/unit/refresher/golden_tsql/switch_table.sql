@@ -13,39 +13,6 @@ CREATE TABLE [penstock_refresh].[s_9f2c_DailyReports] ([id] bigint IDENTITY(1,1)
 [report_date] date NOT NULL, [total] float(53) NULL) ON [PRIMARY]
 ;
 
--- remove an older table of the same name
-DROP TABLE IF EXISTS [penstock_refresh].[u_9f2c_DailyReports]
-;
-
--- make a twin of the table
-CREATE TABLE [penstock_refresh].[u_9f2c_DailyReports] ([id] bigint IDENTITY(1,1) NOT NULL,
-[report_date] date NOT NULL, [total] float(53) NULL) ON [PRIMARY]
-;
-
--- build an index
-ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] ADD CONSTRAINT [PK_Daily] PRIMARY KEY CLUSTERED
-([id] ASC, [report_date] ASC) ON [PRIMARY]
-;
-
--- build an index
-CREATE NONCLUSTERED INDEX [IX_Daily_total] ON [penstock_refresh].[u_9f2c_DailyReports] ([total] ASC)
-WHERE ([total] IS NOT NULL) WITH (DATA_COMPRESSION = PAGE) ON [PRIMARY]
-;
-
--- add a check and prove it
-ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT [CK_total] CHECK
-([total]>=(0))
-;
-
--- add a check and prove it
-ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] WITH NOCHECK ADD CONSTRAINT [CK_old] CHECK
-([id]>(0))
-;
-
--- as the target has it
-ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] NOCHECK CONSTRAINT [CK_old]
-;
-
 -- ===== DailyReports reads =====
 
 -- read the source
@@ -55,8 +22,8 @@ SELECT [id], [report_date], [total] FROM [dbo].[DailyReports]
 -- ===== DailyReports build =====
 
 -- build an index
-ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] ADD CONSTRAINT [PK_Daily] PRIMARY KEY CLUSTERED
-([id] ASC, [report_date] ASC) ON [PRIMARY]
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] ADD CONSTRAINT [s_9f2c_PK_Daily] PRIMARY KEY
+CLUSTERED ([id] ASC, [report_date] ASC) ON [PRIMARY]
 ;
 
 -- build an index
@@ -65,17 +32,17 @@ WHERE ([total] IS NOT NULL) WITH (DATA_COMPRESSION = PAGE) ON [PRIMARY]
 ;
 
 -- add a check and prove it
-ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT [CK_total] CHECK
-([total]>=(0))
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT [s_9f2c_CK_total]
+CHECK ([total]>=(0))
 ;
 
 -- add a check and prove it
-ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH NOCHECK ADD CONSTRAINT [CK_old] CHECK
-([id]>(0))
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH NOCHECK ADD CONSTRAINT [s_9f2c_CK_old]
+CHECK ([id]>(0))
 ;
 
 -- as the target has it
-ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] NOCHECK CONSTRAINT [CK_old]
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] NOCHECK CONSTRAINT [s_9f2c_CK_old]
 ;
 
 -- gather statistics of staging
@@ -101,6 +68,39 @@ SELECT COUNT_BIG(*) AS [rows] FROM [dbo].[DailyReports] AS r
 ;
 
 -- ===== swap =====
+
+-- remove an older table of the same name
+DROP TABLE IF EXISTS [penstock_refresh].[u_9f2c_DailyReports]
+;
+
+-- make a twin of the table
+CREATE TABLE [penstock_refresh].[u_9f2c_DailyReports] ([id] bigint IDENTITY(1,1) NOT NULL,
+[report_date] date NOT NULL, [total] float(53) NULL) ON [PRIMARY]
+;
+
+-- build an index
+ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] ADD CONSTRAINT [u_9f2c_PK_Daily] PRIMARY KEY
+CLUSTERED ([id] ASC, [report_date] ASC) ON [PRIMARY]
+;
+
+-- build an index
+CREATE NONCLUSTERED INDEX [IX_Daily_total] ON [penstock_refresh].[u_9f2c_DailyReports] ([total] ASC)
+WHERE ([total] IS NOT NULL) WITH (DATA_COMPRESSION = PAGE) ON [PRIMARY]
+;
+
+-- add a check and prove it
+ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT [u_9f2c_CK_total]
+CHECK ([total]>=(0))
+;
+
+-- add a check and prove it
+ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] WITH NOCHECK ADD CONSTRAINT [u_9f2c_CK_old]
+CHECK ([id]>(0))
+;
+
+-- as the target has it
+ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] NOCHECK CONSTRAINT [u_9f2c_CK_old]
+;
 
 -- move the old rows out; lock SCH-M
 ALTER TABLE [dbo].[DailyReports] SWITCH TO [penstock_refresh].[u_9f2c_DailyReports]

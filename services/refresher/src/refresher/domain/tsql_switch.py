@@ -58,12 +58,10 @@ class Switch:
 
     # --- staging ---------------------------------------------------------------------------
     def stage(self) -> tuple[Statement, ...]:
-        """Return what makes the twins: staging as a bare heap, the other complete and empty."""
-        keeps_old = [] if self._is_rename else [*self._twin(self._plan.undo), *self._finish_undo()]
+        """Return what makes staging: a twin as a bare heap."""
         return (
             self._say(own_schema(), "make the schema of our own tables"),
             *self._twin(self._plan.staging),
-            *keeps_old,
             *landing_statements(self._draft, self._plan),
         )
 
@@ -91,19 +89,19 @@ class Switch:
             ),
         ]
 
-    def _finish_undo(self) -> list[Statement]:
-        return self._finish(self._plan.undo)
-
     def _finish(self, ref: TableRef) -> list[Statement]:
         """Return indexes, checks and references, clustered index first."""
         table = self._draft.target
         twin = names.table(ref)
         ordered = sorted(table.indexes, key=lambda item: item.facts.get("clustered") != "yes")
-        statements = [self._say(_index(index, twin), "build an index") for index in ordered]
+        statements = [
+            self._say(_index(index, twin, self._own(ref, index.name)), "build an index")
+            for index in ordered
+        ]
         statements += [
             self._say(
                 f"ALTER TABLE {twin} WITH {'CHECK' if check.is_trusted else 'NOCHECK'} "
-                f"ADD CONSTRAINT {quote(check.name)} CHECK {check.definition}",
+                f"ADD CONSTRAINT {quote(self._own(ref, check.name))} CHECK {check.definition}",
                 "add a check and prove it",
             )
             for check in table.checks
@@ -111,7 +109,8 @@ class Switch:
         statements += [
             self._say(
                 f"ALTER TABLE {twin} WITH {'CHECK' if key.is_trusted else 'NOCHECK'} "
-                f"ADD CONSTRAINT {quote(key.name)} FOREIGN KEY ({names.listed(key.columns)}) "
+                f"ADD CONSTRAINT {quote(self._own(ref, key.name))} "
+                f"FOREIGN KEY ({names.listed(key.columns)}) "
                 f"REFERENCES {names.table(key.references)} "
                 f"({names.listed(key.referenced_columns)}){_actions(key.on_delete)}",
                 "add a reference and prove it",
@@ -122,7 +121,8 @@ class Switch:
         disabled += [key.name for key in table.foreign_keys if not key.is_enabled]
         statements += [
             self._say(
-                f"ALTER TABLE {twin} NOCHECK CONSTRAINT {quote(name)}", "as the target has it"
+                f"ALTER TABLE {twin} NOCHECK CONSTRAINT {quote(self._own(ref, name))}",
+                "as the target has it",
             )
             for name in disabled
         ]
@@ -133,17 +133,36 @@ class Switch:
         """Return the switch itself: old rows out, new rows in."""
         if self._is_rename:
             return [*self._rename_out(self._plan.undo), *self._rename_in(self._plan.staging)]
-        return [*self._moves(self._staging, self._undo), *self._reseed()]
+        return [
+            # Here and not before: the old rows of a swap that is done must never be dropped.
+            *self._twin(self._plan.undo),
+            *self._finish(self._plan.undo),
+            *self._refuse_losses(),
+            *self._moves(self._staging, self._undo),
+            *self._reseed(),
+        ]
 
     def undo(self) -> list[Statement]:
         """Return the switch backwards."""
         if self._is_rename:
-            return [
-                *self._rename_out(self._plan.staging),
-                *self._rename_in(self._plan.undo),
-                *self._rename_constraints(f"{self._mark(self._plan.undo)}", ""),
-            ]
+            return [*self._rename_out(self._plan.staging), *self._rename_in(self._plan.undo)]
         return [*self._moves(self._undo, self._staging), *self._reseed()]
+
+    def _refuse_losses(self) -> list[Statement]:
+        """Return what stops a switch that would empty columns which only the target has."""
+        carried = {column.name for column in self._draft.columns}
+        return [
+            Statement(
+                sql=f"SELECT COUNT_BIG(*) FROM {self._target} "  # noqa: S608
+                f"WHERE {quote(column.name)} IS NOT NULL",
+                purpose="look for values that staging does not have",
+                table=self._key,
+                refuse=f"{self._key}: the column {column.name} is not carried, and a switch would "
+                "empty it; use `simple_copy`",
+            )
+            for column in self._draft.target.columns
+            if column.name not in carried and not _is_made(column)
+        ]
 
     def _moves(self, fresh: str, old: str) -> list[Statement]:
         """Return what moves the target's rows to `old`, and those of `fresh` to the target."""
@@ -179,10 +198,14 @@ class Switch:
         return [self._say(f"UPDATE STATISTICS {self._target}", "gather statistics")]
 
     # --- renaming --------------------------------------------------------------------------
+    def _own(self, ref: TableRef, name: str) -> str:
+        """Return the name of a twin's constraint: they are unique in a schema, tables or not."""
+        return names.own(ref.name[0], self._draft.run, name).name
+
     def _rename_out(self, keep: TableRef) -> list[Statement]:
         live = self._draft.target.ref
         return [
-            *self._rename_constraints("", self._mark(keep)),
+            *(self._rename_part(name, self._own(keep, name)) for name in self._constraints()),
             self._rename(names.table(live), keep.name),
             self._say(
                 f"ALTER SCHEMA {quote(keep.schema)} "
@@ -201,21 +224,17 @@ class Switch:
                 lock=_SCHEMA_LOCK,
             ),
             self._rename(names.table(TableRef(live.schema, place.name)), live.name),
+            *(self._rename_part(self._own(place, name), name) for name in self._constraints()),
         ]
 
-    def _rename_constraints(self, before: str, after: str) -> list[Statement]:
-        """Return what makes room: names of constraints are unique in a schema."""
+    def _constraints(self) -> list[str]:
         table = self._draft.target
         found = [index.name for index in table.indexes if index.constraint is not None]
         found += [check.name for check in table.checks]
-        found += [key.name for key in table.foreign_keys]
-        return [
-            self._rename(names.table(TableRef(table.ref.schema, before + name)), after + name)
-            for name in found
-        ]
+        return found + [key.name for key in table.foreign_keys]
 
-    def _mark(self, keep: TableRef) -> str:
-        return f"{keep.name[0]}_{self._draft.run}_"
+    def _rename_part(self, name: str, to: str) -> Statement:
+        return self._rename(names.table(TableRef(self._draft.target.ref.schema, name)), to)
 
     def _rename(self, name: str, to: str) -> Statement:
         # `sp_rename` takes the new name as it is: quoted, the quotes become part of it.
@@ -239,6 +258,11 @@ class Switch:
         return Statement(sql=sql, purpose=purpose, table=self._key, lock=lock)
 
 
+def _is_made(column: Column) -> bool:
+    """Return whether the server fills a column of staging as it filled the target's."""
+    return column.is_computed and column.type != "sql_variant"
+
+
 def _declare(column: Column) -> str:
     """Return a column of a twin: also what the database computes must be the same."""
     computed = column.facts.get("computed")
@@ -259,9 +283,9 @@ def _declare(column: Column) -> str:
     return f"{head}{extras}{' NULL' if column.is_nullable else ' NOT NULL'}{null}"
 
 
-def _index(index: Index, table: str) -> str:
+def _index(index: Index, table: str, name: str) -> str:
     if index.constraint is not None:
-        return f"ALTER TABLE {table} ADD CONSTRAINT {quote(index.name)} {index.constraint}"
+        return f"ALTER TABLE {table} ADD CONSTRAINT {quote(name)} {index.constraint}"
     return index.definition.replace("{index}", quote(index.name)).replace("{table}", table)
 
 
