@@ -84,8 +84,12 @@ def _values(frame: pl.DataFrame, rule: KeyRule) -> pl.DataFrame:
     if rule.condition is not None:
         frame = frame.filter(rule.condition)
     if rule.config.each is not None:
-        items = pl.col(rule.config.each).alias(ITEM)
-        frame = frame.with_columns(items).explode(ITEM)
+        items = pl.col(rule.config.each)
+        # A record without items is looked at once all the same, with a null for the item.
+        none = pl.lit([None], dtype=pl.List(pl.String()))
+        frame = frame.with_columns(
+            pl.when(items.list.len() > 0).then(items).otherwise(none).alias(ITEM)
+        ).explode(ITEM)
     values = frame.select(ROW, rule.value.alias("value"))
     return values.filter(pl.col("value").str.strip_chars().str.len_bytes() > 0)
 

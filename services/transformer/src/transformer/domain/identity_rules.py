@@ -19,7 +19,8 @@ class Key(Section):
     """A text over one record's inputs and the `values`; null and blank say nothing."""
 
     each: ColumnName | None = None
-    """An input of type `texts`: the rule is applied to each of its items, called `item`."""
+    """An input of type `texts`: the rule is applied to each of its items, called `item`, and once
+    with a null `item` where there is none."""
 
     when: Rule | None = None
     """Only records for which this holds have the key."""
