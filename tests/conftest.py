@@ -40,7 +40,7 @@ _READS_SHARED_DATA = ("shared_data(", "tests.e2e.story")
 _NEEDS_SQL_SERVER = ("tests.support.sql_server",)
 _NO_SHARED_DATA = "read shared/data, which is not beside the project,"
 _NO_SQL_SERVER = "need a real SQL Server, which PENSTOCK_TEST_MSSQL does not name,"
-_left_out: dict[str, list[str]] = {}
+_left_out: dict[str, set[str]] = {}
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -54,7 +54,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     )
     for reason, is_missing, names in reasons:
         if is_missing and any(name in text for name in names):
-            _left_out.setdefault(reason, []).append(collection_path.name)
+            _left_out.setdefault(reason, set()).add(collection_path.name)
             return True
     return None
 

@@ -19,6 +19,8 @@ class Rows:
     """Close the connection after so many rows."""
     fail: "Fail | None" = None
     """Report an error after the rows."""
+    times: int = 1
+    """Send the rows so many times over: a large table from a small script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Load:
     """None: as many rows as came."""
     drop_after_bytes: int | None = None
     """Close the connection once so many bytes of the rows have come."""
+    is_drained: bool = False
+    """Take the rows in without looking at them; for many."""
 
 
 Answer = Rows | Done | Fail | Drop | Hang | Load

@@ -88,7 +88,8 @@ class Session:
         content = b""
         kind = 0
         async for kind, part, _ in requests.read_packets(self._reader):
-            content += part
+            drained = self._load is not None and self._load.is_drained and kind == requests.BULK
+            content = b"" if drained else content + part
             limit = self._load.drop_after_bytes if self._load and kind == requests.BULK else None
             if limit is not None and len(content) >= limit:
                 raise HungUpError
@@ -192,7 +193,8 @@ class Session:
             await self._fail(answer.fail, end(None, True), before=head + b"".join(encoded))
             return
         if stop is None:
-            await self._send(head + b"".join(encoded) + end(len(answer.rows), False))
+            await self._send_often(head, b"".join(encoded), answer.times)
+            await self._send(end(len(answer.rows) * answer.times, False))
             return
         await self._send(head + b"".join(encoded), is_whole=False)
         if answer.drop_after is not None:
@@ -228,10 +230,18 @@ class Session:
         )
 
     async def _bulk(self, content: bytes) -> None:
+        if self._load is not None and self._load.is_drained:
+            await self._send(tokens.done(0))
+            return
         loaded = requests.read_bulk(content)
         self._say("bulk", columns=loaded.columns, rows=loaded.rows)
         answer = (self._load and self._load.answer) or Done(len(loaded.rows))
         await self._reply(answer, lambda n, failed: tokens.done(n, failed=failed))
+
+    async def _send_often(self, head: bytes, rows: bytes, times: int) -> None:
+        await self._send(head, is_whole=False)
+        for _ in range(times):
+            await self._send(rows, is_whole=False)
 
     async def _send(self, content: bytes, *, is_whole: bool = True) -> None:
         size = self._packet_size - 8
