@@ -99,6 +99,24 @@ async def test_one_series_under_every_name_is_quarantined_and_not_told(desk: Des
     assert len(mended.of("APGE")) == 4
 
 
+async def test_a_single_item_is_compared_with_others_before_it_is_believed(desk: Desk) -> None:
+    await desk.server.plan(same_series=True)
+
+    told = await desk.poll(ById(("APGE",)), **prices())
+
+    assert told.records == []
+    assert [failure.external_id for failure in told.failures] == ["APGE"]
+
+
+async def test_a_quarantined_item_is_not_read_as_a_whole(desk: Desk) -> None:
+    await desk.poll(Full(), **prices())
+    await desk.server.plan(same_series=True)
+
+    await desk.poll(FIVE_DAYS_AGO, **prices())
+
+    assert await desk.server.requests() == len(TICKERS)
+
+
 @pytest.mark.covers("S3-02")
 async def test_the_corrupt_delivery_that_really_happened_is_quarantined(desk: Desk) -> None:
     desk.items = ["AAPL", "ALK", "MMM", "ZTS", "APAM"]

@@ -11,6 +11,7 @@ import itertools
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import IO, TypeVar
 
 import orjson
@@ -18,7 +19,15 @@ import orjson
 from chassis.logs import get_logger
 from contracts.errors import ErrorCategory
 from scanner.adapters.http_items import ItemAnswer, ItemReader, page_of
-from scanner.domain.records import ItemFailure, PollRequest, RawRecord, RecordPage, Since
+from scanner.domain.records import (
+    ById,
+    Full,
+    ItemFailure,
+    PollRequest,
+    RawRecord,
+    RecordPage,
+    Since,
+)
 from scanner.domain.series import SeriesRules, Tail
 from scanner.errors import SourceRefusedError
 from scanner.ports.series import SeriesMemory
@@ -28,6 +37,7 @@ T = TypeVar("T")
 
 _IN_MEMORY_BYTES = 8 * 1024 * 1024
 _PAGE_ITEMS = 50
+_CONTROLS = 5
 
 
 class SeriesReader:
@@ -39,6 +49,7 @@ class SeriesReader:
             raise SourceRefusedError("`series` needs `days`")
         self._items = items
         self._memory = memory
+        self._told: dict[str, Tail] = {}
         self._series = f"{config.api.base_url}{config.call.path}"
         self._rules = SeriesRules(
             day_field=days.field,
@@ -50,61 +61,56 @@ class SeriesReader:
 
     async def poll(self, request: PollRequest) -> AsyncGenerator[RecordPage]:
         """Tell the bars that are asked for, a page at a time."""
-        asked: dict[str, Tail] = {}
-        tails: dict[str, Tail] = {}
-        high_water: str | None = None
+        look = _Look(controls=await self._controls(request))
         with (
             tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as file,
             ThreadPoolExecutor(1, "series") as disk,
         ):
             waiting = _Waiting(file, disk)
             async for answers in self._items.answers(request):
-                # Compared over the days that all were asked for; a whole history reaches further.
-                asked |= {item.item: self._rules.tail(item.records) for item in answers}
-                checked = await self._reread_rebased(
-                    answers, is_whole=not isinstance(request, Since)
-                )
-                for answer in checked:
-                    tails[answer.item] = self._rules.tail(answer.records)
-                    high_water = self._items.highest(high_water, answer.records)
-                await waiting.put([answer for answer in checked if answer.records])
+                await self._look_at(answers, look, is_part=isinstance(request, Since))
+                await waiting.put([answer for answer in answers if answer.records])
                 # Shows that the source answers; its bars follow when all of them are compared.
-                yield page_of([answer for answer in checked if answer.error], ())
-            doubles = self._rules.doubles(asked)
-            async for page in self._told(waiting, tails, doubles):
-                yield page
-        yield RecordPage((), high_water=high_water, gap=_quarantine_gap(doubles))
+                yield page_of([answer for answer in answers if answer.error], ())
+            doubles = self._doubles(look)
+            async for batch in waiting.take(_PAGE_ITEMS):
+                yield await self._checked(batch, look.rebased, doubles)
+                # Only now: had the page been lost, the next poll must find the same difference.
+                await self._memory.remember(self._series, self._told)
+        yield RecordPage((), high_water=look.high_water, gap=_quarantine_gap(doubles))
 
-    async def _reread_rebased(
-        self, answers: Sequence[ItemAnswer], *, is_whole: bool
-    ) -> list[ItemAnswer]:
-        if is_whole:
-            return list(answers)
+    async def _controls(self, request: PollRequest) -> dict[str, Tail]:
+        """Return the bars of some other items: a few alone have nothing to be compared with."""
+        if not isinstance(request, ById):
+            return {}
+        asked = set(await self._items.items(request))
+        others = [item for item in await self._items.items(Full()) if item not in asked]
+        answers = await self._items.ask(others[:_CONTROLS], first=None)
+        return {answer.item: self._rules.tail(answer.records) for answer in answers}
+
+    async def _look_at(
+        self, answers: Sequence[ItemAnswer], look: "_Look", *, is_part: bool
+    ) -> None:
+        for answer in answers:
+            look.tails[answer.item] = self._rules.tail(answer.records)
+            look.high_water = self._items.highest(look.high_water, answer.records)
+        if not is_part:
+            return
         remembered = await self._memory.recall(self._series, [item.item for item in answers])
-        rebased = [item.item for item in answers if self._is_rebased(item, remembered)]
-        if not rebased:
-            return list(answers)
-        again = {item.item: item for item in await self._items.ask(rebased, first=None)}
-        return [again.get(answer.item, answer) for answer in answers]
+        look.rebased |= {item.item for item in answers if self._is_rebased(item, remembered)}
 
     def _is_rebased(self, answer: ItemAnswer, remembered: Mapping[str, Tail]) -> bool:
         if answer.item not in remembered or not answer.records:
             return False
-        told = {
-            str(record.get(self._rules.day_field)): values
-            for record in answer.records
-            for values in self._rules.tail([record]).values()
-        }
-        found = self._rules.rebased(remembered[answer.item], told)
+        found = self._rules.rebased(remembered[answer.item], self._rules.bars(answer.records))
         if found is not None:
             get_logger().info(
                 "series_rebased", item=answer.item, day=found.day, factor=found.factor
             )
         return found is not None
 
-    async def _told(
-        self, waiting: "_Waiting", tails: Mapping[str, Tail], doubles: set[str]
-    ) -> AsyncGenerator[RecordPage]:
+    def _doubles(self, look: "_Look") -> set[str]:
+        doubles = self._rules.doubles({**look.controls, **look.tails}) & look.tails.keys()
         if doubles:
             get_logger().error(
                 "series_quarantined",
@@ -113,12 +119,33 @@ class SeriesReader:
                 items=len(doubles),
                 first=min(doubles),
             )
-        async for batch in waiting.take(_PAGE_ITEMS):
-            good = {item: bars for item, bars in batch.items() if item not in doubles}
-            failures = tuple(_quarantined(item) for item in batch if item in doubles)
-            yield RecordPage(tuple(itertools.chain.from_iterable(good.values())), failures)
-            # Only now: had the page been lost, the next poll must find the same difference.
-            await self._memory.remember(self._series, {item: tails[item] for item in good})
+        return doubles
+
+    async def _checked(
+        self, batch: Mapping[str, Sequence[RawRecord]], rebased: set[str], doubles: set[str]
+    ) -> RecordPage:
+        """Return the page of a batch: without what is quarantined, re-based items as a whole."""
+        whole = [item for item in batch if item in rebased - doubles]
+        again = {answer.item: answer for answer in await self._items.ask(whole, first=None)}
+        good = {
+            item: again[item].records if item in again else bars
+            for item, bars in batch.items()
+            if item not in doubles
+        }
+        self._told = {item: self._rules.tail(bars) for item, bars in good.items() if bars}
+        page = page_of(again.values(), tuple(itertools.chain.from_iterable(good.values())))
+        failures = tuple(_quarantined(item) for item in batch if item in doubles)
+        return replace(page, failures=(*page.failures, *failures))
+
+
+@dataclass(slots=True)
+class _Look:
+    """What the first look at all items showed."""
+
+    controls: dict[str, Tail]
+    tails: dict[str, Tail] = field(default_factory=dict)
+    rebased: set[str] = field(default_factory=set)
+    high_water: str | None = None
 
 
 class _Waiting:

@@ -41,10 +41,14 @@ class SeriesRules:
 
     def tail(self, records: Sequence[RawRecord]) -> Tail:
         """Return the latest bars of an item."""
-        days = {str(record.get(self.day_field)): record for record in records}
+        bars = self.bars(records)
+        return {day: bars[day] for day in sorted(bars)[-TAIL_BARS:]}
+
+    def bars(self, records: Sequence[RawRecord]) -> Tail:
+        """Return the values that count of every bar."""
         return {
-            day: [_number(days[day].get(name)) for name in self.values]
-            for day in sorted(days)[-TAIL_BARS:]
+            str(record.get(self.day_field)): [_number(record.get(name)) for name in self.values]
+            for record in records
         }
 
     def rebased(self, known: Tail, told: Tail) -> Rebased | None:
