@@ -23,9 +23,7 @@ def opening(estate: Estate, database_url: str) -> Open:
     """Open a hub for tables that the test has made in both databases."""
 
     @contextlib.asynccontextmanager
-    async def open_one(
-        tables: Sequence[Mapping[str, Any]], **sections: Any
-    ) -> AsyncGenerator[Hub]:
+    async def open_one(tables: Sequence[Mapping[str, Any]], **sections: Any) -> AsyncGenerator[Hub]:
         await estate.give_to_roles()
         config = configuration(estate, tables, **sections)
         async with open_hub(estate, database_url, config) as hub:

@@ -11,6 +11,7 @@ from chassis.clock import SystemClock
 from chassis.db import Database
 from chassis.runs import RunWorker, submit
 from refresher.app import build, engine_factory
+from refresher.domain.catalog import Side
 from refresher.domain.config import RefreshConfig
 from refresher.domain.plan import Plan, from_json
 from refresher.handlers.refresh import Refresher
@@ -44,24 +45,15 @@ class Hub:
     environment: dict[str, str] = field(default_factory=dict)
 
     def refresher(self) -> Refresher:
-        part = RefresherPart.model_validate(
-            {
-                "SOURCE_DB_USER": self.estate.reader,
-                "SOURCE_DB_PASSWORD": READER_PASSWORD,
-                "TARGET_DB_USER": self.estate.writer,
-                "TARGET_DB_PASSWORD": WRITER_PASSWORD,
-                "REFRESHER_MASKING_KEY": KEY,
-                **self.environment,
-            }
+        return refresher_of(
+            RefreshConfig.model_validate(self.config),
+            self.database,
+            logins=(self.estate.reader, self.estate.writer),
+            environment=self.environment,
         )
-        config = RefreshConfig.model_validate(self.config)
-        factory = engine_factory(config, part)
-        return build(config, part, self.database, factory, clock=SystemClock())
 
     async def pin(self) -> None:
         """Write the fingerprints of both databases into the configuration."""
-        from refresher.domain.catalog import Side  # noqa: PLC0415
-
         async with self.refresher().open_engine() as engine:
             for side in Side:
                 identity = await engine.identify(side)
@@ -72,9 +64,13 @@ class Hub:
     ) -> dict[str, Any]:
         """Queue a run, execute it, and return its row in the ledger."""
         run_id = await self.queue(kind, target, dry_run=dry_run, **parameters)
-        worker = RunWorker(self.database, refresh_jobs(self.refresher()), clock=SystemClock())
-        assert await worker.step()
+        assert await self.work()
         return await self.row(run_id)
+
+    async def work(self) -> bool:
+        """Execute one run, if one waits."""
+        worker = RunWorker(self.database, refresh_jobs(self.refresher()), clock=SystemClock())
+        return await worker.step()
 
     async def queue(
         self, kind: str, target: str, *, dry_run: bool = False, **parameters: Any
@@ -128,6 +124,27 @@ class Hub:
             table,
         )
         return rows[0]
+
+
+def refresher_of(
+    config: RefreshConfig,
+    database: Database,
+    *,
+    logins: tuple[str, str],
+    environment: Mapping[str, str] | None = None,
+) -> Refresher:
+    """Put a refresher together as the service does."""
+    part = RefresherPart.model_validate(
+        {
+            "SOURCE_DB_USER": logins[0],
+            "SOURCE_DB_PASSWORD": READER_PASSWORD,
+            "TARGET_DB_USER": logins[1],
+            "TARGET_DB_PASSWORD": WRITER_PASSWORD,
+            "REFRESHER_MASKING_KEY": KEY,
+            **(environment or {}),
+        }
+    )
+    return build(config, part, database, engine_factory(config, part), clock=SystemClock())
 
 
 def configuration(

@@ -177,9 +177,7 @@ async def test_rows_of_the_testers_beyond_the_watermark(
         assert dict(found) == present
 
 
-@pytest.mark.parametrize(
-    ("policy", "left"), [("overwrite", []), ("keep", [900]), ("stop", [900])]
-)
+@pytest.mark.parametrize(("policy", "left"), [("overwrite", []), ("keep", [900]), ("stop", [900])])
 async def test_rows_of_the_testers_in_a_full_refresh(
     estate: Estate, opening: Open, policy: str, left: list[int]
 ) -> None:
@@ -193,9 +191,7 @@ async def test_rows_of_the_testers_in_a_full_refresh(
         assert [item for (item,) in found] == left
 
 
-async def test_rows_that_the_filter_keeps_are_never_touched(
-    estate: Estate, opening: Open
-) -> None:
+async def test_rows_that_the_filter_keeps_are_never_touched(estate: Estate, opening: Open) -> None:
     await make(estate)
     async with opening([{"name": "orders", "keep_rows": "note like 'ours%'"}]) as hub:
         await hub.refresh()
@@ -243,9 +239,7 @@ async def test_a_lost_column_waits_for_a_person_and_is_never_dropped(
 
 
 @pytest.mark.covers("S4-02")
-async def test_types_that_do_not_fit_are_refused_with_a_diff(
-    estate: Estate, opening: Open
-) -> None:
+async def test_types_that_do_not_fit_are_refused_with_a_diff(estate: Estate, opening: Open) -> None:
     await estate.production_does("create table things (id int primary key, name int)")
     await estate.uat_does("create table things (id int primary key, name text)")
     async with opening([{"name": "things"}]) as hub:
@@ -254,13 +248,13 @@ async def test_types_that_do_not_fit_are_refused_with_a_diff(
         assert "name text → integer: the types do not fit" in row["message"]
 
 
-async def test_tables_that_refer_to_each_other_in_a_circle(
-    estate: Estate, opening: Open
-) -> None:
+async def test_tables_that_refer_to_each_other_in_a_circle(estate: Estate, opening: Open) -> None:
     tables = (
         "create table store (id int primary key, manager int not null)",
-        "create table staff (id int primary key, boss int references staff, "
-        "store int not null references store)",
+        (
+            "create table staff (id int primary key, boss int references staff, "
+            "store int not null references store)"
+        ),
         "alter table store add foreign key (manager) references staff",
     )
     await estate.production_does(*tables)
@@ -288,11 +282,12 @@ async def test_tables_that_refer_to_each_other_in_a_circle(
 async def test_a_table_without_a_key_is_rewritten_and_restored(
     estate: Estate, opening: Open
 ) -> None:
-    await estate.production_does("create table log (line text)", "insert into log values ('a'),('a')")
+    await estate.production_does(
+        "create table log (line text)", "insert into log values ('a'),('a')"
+    )
     await estate.uat_does("create table log (line text)", "insert into log values ('b')")
     async with opening([{"name": "log"}]) as hub:
         row = await hub.refresh()
         assert await estate.in_uat("select string_agg(line, '') from log") == "aa"
         await hub.undo(row)
         assert await estate.in_uat("select string_agg(line, '') from log") == "b"
-

@@ -9,18 +9,18 @@ from tests.integration.refresher.estate import Estate, load_pagila, tables_confi
 from tests.integration.refresher.hub import MASKING, Hub
 
 TABLES = (
-    "actor address category city country customer film film_actor film_category inventory "
-    "language payment rental staff store"
-).split()
+    *("actor", "address", "category", "city", "country", "customer", "film", "film_actor"),
+    *("film_category", "inventory", "language", "payment", "rental", "staff", "store"),
+)
 UNMASKED = sorted(set(TABLES) - {"actor", "address", "customer", "staff"})
 
+WITHOUT_PAYMENT = "not exists (select from payment p where p.rental_id = r.rental_id)"
 CHANGES = (
     "update film set title = 'A NEW TITLE', rental_rate = 9.99 where film_id = 7",
     "delete from payment where payment_id % 50 = 0",
-    "delete from rental r where not exists (select from payment p where p.rental_id = r.rental_id)"
-    " and rental_id % 7 = 0",
-    "insert into rental (rental_date, inventory_id, customer_id, staff_id) "
-    "select now(), inventory_id, 1, 1 from inventory order by inventory_id limit 20",
+    f"delete from rental r where rental_id % 7 = 0 and {WITHOUT_PAYMENT}",
+    "insert into rental (rental_date, inventory_id, customer_id, staff_id) select now(), "  # noqa: ISC004
+    "inventory_id, 1, 1 from inventory order by inventory_id limit 20",
     "insert into language (name) values ('Esperanto')",
 )
 
@@ -70,10 +70,13 @@ async def test_a_full_refresh_makes_uat_equal_and_leaves_its_structure_alone(hub
     assert row["counts"]["new"] == sum(found[0] for found in production.values())
     assert await structure(hub.estate) == before
     # Nothing of ours is left but the notes that undo needs.
-    assert await hub.estate.in_uat(
-        "select count(*) from pg_class where relname like 's\\_%' "
-        "and relnamespace = 'penstock_refresh'::regnamespace"
-    ) == 0
+    assert (
+        await hub.estate.in_uat(
+            "select count(*) from pg_class where relname like 's\\_%' "
+            "and relnamespace = 'penstock_refresh'::regnamespace"
+        )
+        == 0
+    )
 
 
 @pytest.mark.covers("S4-17")
@@ -87,9 +90,10 @@ async def test_only_what_changed_is_written_and_undo_takes_it_back(hub: Hub) -> 
     assert {name: after[name] for name in UNMASKED} == {name: production[name] for name in UNMASKED}
     assert row["counts"]["changed"] == 1
     assert row["counts"]["new"] == 21
-    assert row["counts"]["deleted"] == sum(
-        before[name][0] - production[name][0] for name in TABLES
-    ) + 21
+    assert (
+        row["counts"]["deleted"]
+        == sum(before[name][0] - production[name][0] for name in TABLES) + 21
+    )
 
     await hub.undo(row)
     assert await hub.estate.everything(hub.estate.uat_url) == before

@@ -67,9 +67,7 @@ async def test_a_refresh_is_planned_approved_applied_listed_and_undone(
     hub: Hub, environment: dict[str, str], tmp_path: Path
 ) -> None:
     names = "select string_agg(last_name, ',' order by id) from customer"
-    access = {
-        name: environment[name] for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL")
-    }
+    access = {name: environment[name] for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL")}
     async with ServiceProcesses(environment, tmp_path / "logs") as services:
         await services.start("refresher")
         shown = await typed(tmp_path, access, "plan", "customer", "--sql")
@@ -110,9 +108,7 @@ async def test_bare_json_from_any_kafka_client_is_a_command(
     hub: Hub, environment: dict[str, str], kafka: KafkaAddress, tmp_path: Path
 ) -> None:
     async def runs() -> list[dict[str, Any]]:
-        return await hub.rows(
-            "select dry_run, status from meta.runs where status = 'completed'"
-        )
+        return await hub.rows("select dry_run, status from meta.runs where status = 'completed'")
 
     async with ServiceProcesses(environment, tmp_path / "logs") as services:
         await services.start("refresher")

@@ -64,10 +64,13 @@ async def test_partitions_change_places_and_back(hub: Hub) -> None:
     await hub.undo(row)
     assert await estate.checksum(estate.uat_url, "events") == before
     assert await estate.rows(estate.uat_url, STRUCTURE) == structure
-    assert await estate.in_uat(
-        "select count(*) from pg_class where relnamespace = 'penstock_refresh'::regnamespace "
-        "and relkind in ('r', 'p') and relname ~ '^[su]_'"
-    ) == 0
+    assert (
+        await estate.in_uat(
+            "select count(*) from pg_class where relnamespace = 'penstock_refresh'::regnamespace "
+            "and relkind in ('r', 'p') and relname ~ '^[su]_'"
+        )
+        == 0
+    )
 
 
 @pytest.mark.covers("C-27")

@@ -30,6 +30,9 @@ class Question:
     column: str | None = None
     """The incremental column."""
 
+    counts_nulls: bool = True
+    """Whether rows are counted whose column is null; that reads the whole table."""
+
     key: str | None = None
     """A primary key of one whole number, if it shall be cut into ranges."""
 

@@ -90,8 +90,23 @@ class MaskedStream:
                 self.rows += 1
                 continue
             del out[parts:]
+            self._uncount(data, row_start + 2)
             return row_start, row_copied
         return position, copied
+
+    def _uncount(self, data: bytes, position: int) -> None:
+        """Take back what a row was counted as that will be masked again when it is whole."""
+        for field in self._fields:
+            if position + 4 > len(data):
+                return
+            length: int = _unpack_length(data, position)[0]
+            position += 4
+            raw = data[position : position + max(length, 0)]
+            position += max(length, 0)
+            if position > len(data):
+                return
+            if field is not None:
+                field.uncount(raw if length >= 0 else None)
 
 
 class _Field:
@@ -115,6 +130,11 @@ class _Field:
             known = self._make(raw)
         self._counts[known[1]] += 1
         return known[0]
+
+    def uncount(self, raw: bytes | None) -> None:
+        """Take back the counting of a value that was just masked."""
+        known = None if raw is None else self._known.get(raw)
+        self._counts[Outcome.EMPTY if known is None else known[1]] -= 1
 
     def _make(self, raw: bytes) -> tuple[bytes, Outcome]:
         masked, outcome = self._masker.apply(self._decode(raw))

@@ -30,6 +30,7 @@ from refresher.ports import Fence, Loaded, Progress, Question, Swapped
 
 _TABLES_AT_ONCE = 2
 _SCHEMA_ATTEMPTS = 50
+_FEW = 100_000
 
 
 @contextlib.asynccontextmanager
@@ -331,7 +332,7 @@ async def _measure(connection: Connection, side: Side, question: Question) -> Ex
         if name is not None:
             column = names.quote(name)
             parts += [f"min({column}) as {alias}low", f"max({column}) as {alias}high"]
-    if question.column is not None:
+    if question.column is not None and question.counts_nulls:
         parts.append(f"count(*) filter (where {names.quote(question.column)} is null) as nulls")
     row = await connection.fetchrow(f"select {', '.join(parts)} from {table}{where}")  # noqa: S608
     found = dict(row or {})
@@ -339,6 +340,10 @@ async def _measure(connection: Connection, side: Side, question: Question) -> Ex
     rows = found["rows"]
     if rows is None:
         rows = await connection.fetchval(_ESTIMATE, question.ref.schema, question.ref.name)
+        if not rows:
+            # Never analysed, or small: counting so far costs little.
+            few = f"(select from {table}{where} limit {_FEW})"  # noqa: S608
+            rows = await connection.fetchval(f"select count(*) from {few} as few")
     return Extent(
         rows=max(int(rows), 0),
         low=None if low is None else Value.of(low),

@@ -96,6 +96,9 @@ class Applying:
                         if component.name not in progress.done:
                             work = _Work(context, engine, target, stored, component, fence)
                             await self._apply_component(work, progress)
+                        # Here, and not after the recording: a crash may lie between the two.
+                        for table in component.tables:
+                            await engine.clean(target, table)
             except PermanentError:
                 # What was swapped stays and is recorded; what was not leaves nothing behind.
                 await self._clean(engine, target, plan, progress)
@@ -118,8 +121,6 @@ class Applying:
         await reach("refresh.before_record")
         await self._record(work, progress, loaded, swapped)
         await reach("refresh.recorded")
-        for table in component.tables:
-            await work.engine.clean(work.target, table)
 
     async def _stage(self, work: "_Work", progress: _Progress) -> dict[str, dict[str, Any]]:
         loaded = await self._load(work, progress)

@@ -125,6 +125,7 @@ class Planning:
             questions[table.name] = Question(
                 ref=ref,
                 column=column.name if column else None,
+                counts_nulls=side is Side.SOURCE and column is not None and column.is_nullable,
                 key=key.columns[0] if cut and key else None,
                 predicate=table.row_filter if side is Side.SOURCE else None,
             )
