@@ -7,6 +7,7 @@ deadline on its socket.
 import asyncio
 import base64
 import binascii
+import contextlib
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -144,11 +145,10 @@ class LdapDirectory:
         """Return the connection, logged on."""
         if self._connection is None:
             connection = self._build()
-            try:
+            with contextlib.ExitStack() as failing:
+                failing.callback(_unbind, connection)
                 self._log_on(connection)
-            except BaseException:
-                _unbind(connection)
-                raise
+                failing.pop_all()
             self._connection = connection
         return self._connection
 

@@ -131,9 +131,11 @@ class RecordScanConfig(_Section):
 
     def deletion_rules(self, *, is_guarded: bool) -> DeletionRules:
         """Return the proof that deletions need."""
-        given = self.deletions.confirm_after_seconds
-        between = self.full_interval or self.interval
-        seconds = between.total_seconds() * _CONFIRM_SHARE if given is None else given
+        seconds = self.deletions.confirm_after_seconds
+        if seconds is None:
+            between = self.full_interval or self.interval
+            is_one = self.deletions.confirmations == 1
+            seconds = 0 if is_one else between.total_seconds() * _CONFIRM_SHARE
         return DeletionRules(
             is_guarded=is_guarded,
             max_count=self.deletions.max_deleted_count,
