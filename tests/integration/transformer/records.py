@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chassis.db import Connection
 from tests.integration.transformer.hub import Hub, Settle
 
 PERSON_RULES = """
@@ -39,10 +40,15 @@ class Records:
 
     async def store(self, record_id: str, document: dict[str, Any] | None) -> None:
         """Append a version of `<source system>/<external id>`; None deletes it."""
+        async with self.hub.database.connection() as connection:
+            await self.append(connection, record_id, document)
+
+    async def append(
+        self, connection: Connection, record_id: str, document: dict[str, Any] | None
+    ) -> None:
         system, _, external_id = record_id.partition("/")
         text = None if document is None else json.dumps(document)
-        async with self.hub.database.connection() as connection:
-            await connection.execute(_APPEND, self.entity_type, system, external_id, text)
+        await connection.execute(_APPEND, self.entity_type, system, external_id, text)
 
     async def store_all(self, documents: Iterable[tuple[str, dict[str, Any]]]) -> None:
         """Append the first versions of many records, oldest first."""
