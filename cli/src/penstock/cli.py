@@ -10,10 +10,38 @@ import typer
 from rich.console import Console
 
 from chassis.errors import PermanentError, TransientError
-from penstock.commands import demo, doctor, flow, migrate, refresh, runs, scan, stack, topics, wrds
+from penstock.commands import (
+    demo,
+    doctor,
+    explain,
+    flow,
+    migrate,
+    refresh,
+    runs,
+    scan,
+    simulate,
+    stack,
+    topics,
+    transform,
+    wrds,
+)
 from penstock.stack.errors import StackError
 
-_COMMANDS = (stack, demo, migrate, topics, scan, flow, refresh, runs, doctor, wrds)
+_COMMANDS = (
+    stack,
+    demo,
+    migrate,
+    topics,
+    scan,
+    transform,
+    explain,
+    simulate,
+    flow,
+    refresh,
+    runs,
+    doctor,
+    wrds,
+)
 
 _EXPECTED = (StackError, PermanentError, TransientError)
 """Failures that are told in a sentence; anything else is a bug and shows its traceback."""
