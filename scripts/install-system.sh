@@ -41,10 +41,12 @@ missing_packages() {
     [ "$can_do_without_samba" = no ] || return 0
     { command -v smbd && command -v pdbedit; } > /dev/null || echo samba
     command -v smbclient > /dev/null || echo smbclient
+    command -v slapd > /dev/null || echo slapd # for the tests of directories
+    command -v ldapmodify > /dev/null || echo ldap-utils
 }
 
-# The stack runs a Samba of its own on a loopback port. The package must not start another one
-# that offers home folders to the network.
+# The stack runs a Samba of its own on a loopback port, and tests run a directory of theirs. The
+# packages must not start others that offer home folders or an empty directory to the network.
 keep_services_down() {
     local policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
@@ -56,13 +58,13 @@ keep_services_down() {
 }
 
 install() {
-    local with_samba=no
-    [[ " $* " != *" samba "* ]] || with_samba=yes
-    [ "$with_samba" = no ] || keep_services_down
+    local with_services=no
+    [[ " $* " != *" samba "* && " $* " != *" slapd "* ]] || with_services=yes
+    [ "$with_services" = no ] || keep_services_down
     DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$@" > /dev/null
-    if [ "$with_samba" = yes ] && command -v systemctl > /dev/null; then
-        systemctl disable --quiet smbd nmbd 2> /dev/null || true
+    if [ "$with_services" = yes ] && command -v systemctl > /dev/null; then
+        systemctl disable --quiet smbd nmbd slapd 2> /dev/null || true
     fi
 }
 
