@@ -138,10 +138,8 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     kind = column.type
     if pa.types.is_decimal(kind) or pa.types.is_floating(kind) or pa.types.is_timestamp(kind):
         return False
-    if pa.types.is_string(kind) or pa.types.is_binary(kind):
-        distinct = pc.count_distinct(column, mode="only_valid").as_py()
-        return bool(distinct <= _DISTINCT_SHARE * len(column))
-    return True
+    distinct = pc.count_distinct(column, mode="only_valid").as_py()
+    return bool(distinct <= _DISTINCT_SHARE * len(column))
 
 
 def bounds(path: Path, column: str | None) -> tuple[date | None, date | None]:

@@ -1,0 +1,44 @@
+"""One table to Parquet our way, in a process of its own, measured as the others are.
+
+`bench_wrds` runs it as `python -m tests.benchmarks.wrds_own URL SCHEMA TABLE FOLDER`.
+"""
+
+import asyncio
+import json
+import logging
+import resource
+import sys
+import time
+from pathlib import Path
+
+import structlog
+
+from tests.support.wrds_server import WrdsServer
+from tests.support.wrds_server_client import opened
+from wrds_sync.domain.tables import PartitionRange, Selection, TableRef
+
+
+async def copy(url: str, schema: str, table: str, folder: Path) -> None:
+    """Copy the whole table, from the first connection to the last byte."""
+    async with opened(WrdsServer(url), max_overflow=0) as client:
+        await client.copy(
+            Selection(table=TableRef(schema, table)),
+            PartitionRange(year=0),
+            target=folder / "out.parquet",
+        )
+
+
+def main() -> None:
+    """Copy and print what it took."""
+    url, schema, table, folder = sys.argv[1:]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started, cpu = time.perf_counter(), time.process_time()
+    asyncio.run(copy(url, schema, table, Path(folder)))
+    took = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sys.stdout.write(json.dumps({**took, "megabytes": (peak - before) / 1024}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
