@@ -124,6 +124,19 @@ def test_what_the_server_fills_or_nothing_can_bring_is_not_carried(row: Row) -> 
     assert table.columns[-1].is_computed
 
 
+def test_a_text_that_a_check_holds_to_json_is_json() -> None:
+    check: Row = {
+        "name": "CK",
+        "definition": "(isjson([name])>(0))",
+        "is_disabled": False,
+        "is_not_trusted": False,
+    }
+    table = _built(checks=(check,))
+    assert [found.kind for found in table.columns[:2]] == [TypeKind.INTEGER, TypeKind.JSON]
+    off = _built(checks=({**check, "is_disabled": True},))
+    assert off.columns[1].kind is TypeKind.TEXT
+
+
 def test_a_key_becomes_a_constraint_and_an_index_a_definition() -> None:
     index = _index(2, "IX", 2, filter_definition="([id]>(0))", compression="PAGE", fill_factor=80)
     table = _built(

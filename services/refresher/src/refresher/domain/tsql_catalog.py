@@ -2,8 +2,9 @@
 without a server.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -72,7 +73,7 @@ def allows_snapshots(server: Row) -> bool:
 
 def build_table(rows: TableRows, server: Row) -> Table:
     """Return one table."""
-    columns = tuple(_column(row) for row in rows.columns)
+    columns = tuple(_as_json(_column(row), rows.checks) for row in rows.columns)
     indexes = tuple(_index(rows, row) for row in rows.indexes if row["kind"] != _HEAP)
     keys = _foreign_keys(rows.foreign_keys)
     partition_key = _partition_key(rows)
@@ -125,6 +126,13 @@ def _column(row: Row) -> Column:
         or name in ("timestamp", "sql_variant"),
         facts={key: value for key, value in facts.items() if value is not None},
     )
+
+
+def _as_json(column: Column, checks: Sequence[Row]) -> Column:
+    """Return a text as JSON where a check says so: SQL Server had no such type before 2025."""
+    proof = re.compile(rf"isjson\({re.escape(quote(column.name))}", re.IGNORECASE)
+    says_so = any(proof.search(row["definition"]) for row in checks if not row["is_disabled"])
+    return replace(column, kind=TypeKind.JSON) if says_so else column
 
 
 # --- indexes -----------------------------------------------------------------------------------
