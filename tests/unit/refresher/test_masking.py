@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from refresher.domain.catalog import TypeKind
 from refresher.domain.config import MaskMethod
 from refresher.domain.masking import Masker, mask_function, mask_number, mask_text, read_path
-from refresher.domain.permutation import translate
+from refresher.domain.permutation import Permutation
 from refresher.domain.plan import Mask
 from refresher.domain.verification import MaskProof
 
@@ -35,7 +35,8 @@ def mask(kind: TypeKind, method: MaskMethod = MaskMethod.SHAPE, **facts: object)
 
 @pytest.mark.parametrize("size", [2, 3, 10, 97, 1000])
 def test_a_permutation_moves_every_number_and_loses_none(size: int) -> None:
-    image = [translate(number, size, key=KEY, tweak=b"t") for number in range(size)]
+    permutation = Permutation(KEY)
+    image = [permutation.move(number, size, b"t") for number in range(size)]
     assert sorted(image) == list(range(size))
     assert all(number != moved for number, moved in enumerate(image))
 

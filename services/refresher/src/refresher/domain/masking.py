@@ -10,6 +10,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
@@ -19,15 +20,12 @@ from uuid import UUID
 
 from refresher.domain.catalog import TypeKind
 from refresher.domain.config import MaskMethod
-from refresher.domain.permutation import translate
+from refresher.domain.permutation import WIDE, permutation
 from refresher.domain.plan import Mask
 from refresher.domain.verification import MaskProof
 
 MaskFunction: TypeAlias = Callable[[Any], Any]
 _Keyed: TypeAlias = Callable[[Any, bytes], Any]
-
-_WIDE = 2**64
-"""From so many possible values on, two that meet by chance are not to be feared."""
 
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _UPPER = _LOWER.upper()
@@ -133,36 +131,83 @@ def _nothing(_: Any) -> None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What texts have in common that may stand for each other."""
+
+    alphabets: tuple[str, ...]
+    """Per character: what may take its place."""
+
+    size: int
+    """How many such texts there are; beyond `WIDE` nobody counts."""
+
+    tweak: bytes
+
+
+class _Shapes(dict[str, _Shape]):
+    """Shapes by the text in which every character is the first of its alphabet."""
+
+    def __missing__(self, text: str) -> _Shape:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        alphabets = tuple(_alphabet(character) for character in text)
+        size = 1
+        for alphabet in alphabets:
+            size = min(size * len(alphabet), WIDE)
+        shape = self[text] = _Shape(alphabets, size, text.encode("utf-8", "surrogatepass"))
+        return shape
+
+
+class _Firsts(dict[int, int]):
+    """For `str.translate`: a character's code → that of the first of its alphabet."""
+
+    def __missing__(self, code: int) -> int:
+        first = self[code] = ord(_alphabet(chr(code))[0])
+        return first
+
+
+_REMEMBERED = 10_000
+_SHAPES = _Shapes()
+_FIRSTS = _Firsts()
+
+
 def mask_text(text: str, key: bytes) -> str:
     """Return another text of the same shape: letters for letters, digits for digits."""
-    alphabets = [_alphabet(character) for character in text]
-    size = 1
-    for alphabet in alphabets:
-        size *= len(alphabet)
-        if size >= _WIDE:
-            return _draw(text, alphabets, key)
-    if size == 1:
+    shape = _SHAPES[text.translate(_FIRSTS)]
+    if shape.size >= WIDE:
+        return _draw(text, shape.alphabets, key)
+    if shape.size == 1:
         return text
     number = 0
-    for character, alphabet in zip(text, alphabets, strict=True):
-        number = number * len(alphabet) + alphabet.index(character)
-    # The shape is the tweak: it says which alphabets the number is written in.
-    shape = "\0".join(alphabet[0] for alphabet in alphabets).encode()
-    number = translate(number, size, key=key, tweak=shape)
+    for character, alphabet in zip(text, shape.alphabets, strict=True):
+        if len(alphabet) > 1:
+            number = number * len(alphabet) + alphabet.index(character)
+    number = permutation(key).move(number, shape.size, shape.tweak)
     characters = []
-    for alphabet in reversed(alphabets):
-        number, index = divmod(number, len(alphabet))
-        characters.append(alphabet[index])
+    for alphabet in reversed(shape.alphabets):
+        if len(alphabet) > 1:
+            number, index = divmod(number, len(alphabet))
+            characters.append(alphabet[index])
+        else:
+            characters.append(alphabet)
     return "".join(reversed(characters))
 
 
-def _draw(text: str, alphabets: list[str], key: bytes) -> str:
-    seed = hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256")
-    stream = hashlib.shake_128(seed).digest(2 * len(alphabets))
+_DIGEST_SIZE = 64
+
+
+def _draw(text: str, alphabets: tuple[str, ...], key: bytes) -> str:
+    """Return a text that the key draws: among so many, no two meet."""
+    wanted = 2 * len(alphabets)
+    raw = text.encode("utf-8", "surrogatepass")
+    if wanted <= _DIGEST_SIZE:
+        stream = hashlib.blake2b(raw, key=key).digest()
+    else:
+        stream = hashlib.shake_128(hmac.digest(key, raw, "sha256")).digest(wanted)
     return "".join(
         [
             alphabet[(high << 8 | low) % len(alphabet)]
-            for alphabet, high, low in zip(alphabets, stream[::2], stream[1::2], strict=True)
+            for alphabet, high, low in zip(alphabets, stream[::2], stream[1::2], strict=False)
         ]
     )
 
@@ -192,9 +237,8 @@ def mask_number(number: int, key: bytes, *, largest: int = _BIGGEST) -> int:
     digits = len(str(magnitude))
     low = 10 ** (digits - 1) if digits > 1 or number < 0 else 0
     high = min(10**digits - 1, max(largest, magnitude))
-    masked = low + translate(
-        magnitude - low, high - low + 1, key=key, tweak=b"number\0%d\0%d" % (digits, high)
-    )
+    tweak = b"number\0%d\0%d" % (digits, high)
+    masked = low + permutation(key).move(magnitude - low, high - low + 1, tweak)
     return masked if number >= 0 else -masked
 
 
@@ -219,7 +263,7 @@ def _mask_float(value: float, key: bytes) -> float:
 def _mask_date(value: date, key: bytes) -> date:
     first = date(value.year, 1, 1)
     days = (date(value.year, 12, 31) - first).days + 1
-    day = translate((value - first).days, days, key=key, tweak=b"day\0%d" % value.year)
+    day = permutation(key).move((value - first).days, days, b"day\0%d" % value.year)
     return first + day * _DAY
 
 
@@ -228,7 +272,7 @@ def _mask_moment(value: datetime, key: bytes) -> datetime:
     days = (date(value.year, 12, 31) - first.date()).days + 1
     size = days * _DAY // _MICROSECOND
     place = (value - first) // _MICROSECOND
-    masked = translate(place, size, key=key, tweak=b"moment\0%d" % value.year)
+    masked = permutation(key).move(place, size, b"moment\0%d" % value.year)
     return first + masked * _MICROSECOND
 
 
