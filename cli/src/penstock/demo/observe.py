@@ -18,18 +18,22 @@ from contracts import dead_letters as header
 from contracts.topics import FILE_CHANGED, topic_specs
 from penstock.demo.figures import Latency
 from penstock.demo.ledger import Figures, Quality
+from penstock.demo.records import RecordFigures, count_records, disputed_values
 from penstock.messages import TopicReader, reading
 
 _COUNTS = """
 select
     (select count(*) from scanner.inventory where is_present) as files,
     (select count(*) from scanner.held_deletions) as held,
-    (select count(*) from bronze.raw_entities where operation = 'stored') as versions,
-    (select count(*) from bronze.raw_entities where operation = 'tombstoned') as tombstones,
+    (select count(*) from bronze.raw_entities
+     where entity_type = 'transcript' and operation = 'stored') as versions,
+    (select count(*) from bronze.raw_entities
+     where entity_type = 'transcript' and operation = 'tombstoned') as tombstones,
     (select count(*) from silver.transcripts) as calls,
     (select count(*) from silver.transcript_turns) as turns,
     (select coalesce(sum(word_count), 0) from silver.transcript_turns) as words,
-    (select count(*) from silver.heads where status = 'retired') as retired,
+    (select count(*) from silver.heads
+     where entity_type = 'transcript' and status = 'retired') as retired,
     (select coalesce(array_agg(data_quality_score order by data_quality_score), '{}')
      from silver.transcripts) as scores
 """
@@ -41,6 +45,7 @@ select r.event_id, r.external_id as path, r.operation,
        (select min(h.known_from) from silver.transcripts_history h
         where h.entity_id = r.entity_id and h.known_from > r.ingested_at) as in_silver_at
 from bronze.raw_entities r
+where r.entity_type = 'transcript'
 order by r.id
 """
 
@@ -137,6 +142,14 @@ class Observer:
             refused=tuple(sorted(letter.path for letter in self.traffic.dead.values())),
         )
         return replace(figures, blobs=len(await self._blobs.list_keys("raw/")))
+
+    async def records(self) -> RecordFigures:
+        """Return what is counted of records, as it is now."""
+        return await count_records(self._connection)
+
+    async def disputes(self) -> list[str]:
+        """Return sentences about values on which the sources disagree."""
+        return await disputed_values(self._connection)
 
     async def missing_blobs(self, keys: frozenset[str]) -> frozenset[str]:
         """Return which of these the object store lacks."""

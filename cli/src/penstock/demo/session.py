@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -13,14 +14,22 @@ from chassis.bus.topics import apply_topics
 from chassis.clock import SystemClock
 from chassis.migrations import migrate
 from chassis.settings import DatabaseSettings, KafkaSettings
-from contracts.commands import OverlapPolicy, ScanRequested
+from contracts.commands import Command, FlowRequested, OverlapPolicy, ScanRequested
 from contracts.runs import RunStatus
-from contracts.topics import SCAN_REQUESTED, topic_specs
+from contracts.topics import FLOW_REQUESTED, SCAN_REQUESTED, Topic, topic_specs
 from penstock.commands.migrate import installed_owners
 from penstock.demo.figures import compare, differences
 from penstock.demo.ledger import Figures, Ledger
 from penstock.demo.observe import Observer, observing
 from penstock.demo.project import SETTLE_SECONDS, SOURCE, Project, write_config
+from penstock.demo.records import (
+    FLOW,
+    KEYS,
+    RecordInputs,
+    SampleApiProcess,
+    compare_records,
+    write_record_sources,
+)
 from penstock.demo.scenario import DemoError, Scenario
 from penstock.demo.view import DemoView
 from penstock.messages import reading, send_command
@@ -36,6 +45,7 @@ _QUIET_SECONDS = 3.0
 """After the last figure is right: long enough for a second effect to show, if there were one."""
 
 _POLL_SECONDS = 0.1
+_RECORDS_POLL_SECONDS = 0.5
 _QUERY = "select ticker, title, data_quality_score, quality_flags from silver.transcripts"
 
 
@@ -85,8 +95,15 @@ class DemoSession:
 
     async def run(self, *, stays: bool) -> bool:
         """Go through everything; return whether every figure was what the inputs imply."""
-        await self._set_up()
         logs = self._folder / "logs"
+        api = await SampleApiProcess.start(self._project.root / "examples", logs / "sample_api.log")
+        try:
+            await self._set_up(api.url)
+            return await self._run(logs, api, stays=stays)
+        finally:
+            await api.stop()
+
+    async def _run(self, logs: Path, api: SampleApiProcess, *, stays: bool) -> bool:
         async with ServiceProcesses(self._env, logs) as services, observing(self._env) as observer:
             self._view.chapter("Starting scanner, ingestor and transformer, a process each")
             await services.start()
@@ -94,6 +111,7 @@ class DemoSession:
                 await self._steps(services, observer)
                 seen = await self._rest(observer)
             problems = await self._report(observer, seen)
+            problems += await self._records(observer, api)
             if stays:
                 self._view.verdict(problems)
                 self._view.how_to_look(self._hints(services))
@@ -105,7 +123,7 @@ class DemoSession:
         return not problems
 
     # --- setting up --------------------------------------------------------------------------
-    async def _set_up(self) -> None:
+    async def _set_up(self, api: str) -> None:
         self._view.chapter("Applying migrations, checking topics, writing the configuration")
         applied = await migrate(self._env["DATABASE_URL"], owners=installed_owners())
         await apply_topics(self._access.kafka, topic_specs())
@@ -117,6 +135,13 @@ class DemoSession:
             share_kind="smb" if is_real else "local",
             share_root="" if is_real else str(self._share.root),
         )
+        write_record_sources(
+            self._project.root / "config" / "presets",
+            self._config,
+            api=api,
+            market=self._project.root / "examples" / "market",
+        )
+        shutil.copyfile(self._project.root / "config" / "flows.yaml", self._config / "flows.yaml")
         self._view.say(f"{len(applied)} migrations, {len(topic_specs())} topics")
 
     # --- the scenario ------------------------------------------------------------------------
@@ -166,7 +191,6 @@ class DemoSession:
             self._ledger.put(path, data)
 
     async def _release(self) -> None:
-        access = self._access
         command = ScanRequested(
             source=SOURCE,
             mode="full",
@@ -175,17 +199,41 @@ class DemoSession:
             reason="shown to the user",
             overlap=OverlapPolicy.QUEUE,
         )
-        refused = SCAN_REQUESTED.dead_letters_of("scanner")
+        await self._follow(SCAN_REQUESTED, command)
+
+    async def _follow(self, topic: Topic, command: Command) -> None:
+        """Send a command to the scanner, and wait until its run has completed."""
+        access = self._access
+        refused = topic.dead_letters_of("scanner")
         async with reading(access.kafka, [refused], from_end=True) as dead_letters:
             state = await follow_command(
                 access.database,
-                await send_command(access.kafka, SCAN_REQUESTED, command),
+                await send_command(access.kafka, topic, command),
                 dead_letters=dead_letters,
                 patience_seconds=_PATIENCE_SECONDS,
                 on_change=lambda _state: None,
             )
         if state.status is not RunStatus.COMPLETED:
-            raise DemoError(f"The scan that releases deletions ended as {state.status.value}.")
+            raise DemoError(
+                f"The run for `{topic.name}` ended as {state.status.value}: {state.message}"
+            )
+
+    async def _records(self, observer: Observer, api: SampleApiProcess) -> list[str]:
+        """Run the daily market flow, wait for people and prices, and show what came of them."""
+        self._view.chapter("People, departments, companies and prices, from a sample API")
+        self._view.say(f"penstock flow {FLOW} --wait")
+        command = FlowRequested(flow=FLOW, requester="demo", reason="shown to the user")
+        await self._follow(FLOW_REQUESTED, command)
+        inputs = RecordInputs.load(self._project.root / "examples")
+        expected = inputs.figures(await asyncio.to_thread(api.count_valuations))
+        for _ in range(int(_PATIENCE_SECONDS / _RECORDS_POLL_SECONDS)):
+            if await observer.records() == expected:
+                break
+            await asyncio.sleep(_RECORDS_POLL_SECONDS)
+        await asyncio.sleep(_QUIET_SECONDS)
+        rows = compare_records(expected, await observer.records())
+        self._view.records(rows, await observer.disputes())
+        return [f"not as the inputs imply: {row.name}" for row in rows if not row.is_right]
 
     async def _until_right(self, services: ServiceProcesses, observer: Observer) -> bool:
         """Return whether every figure became right in the time it has."""
@@ -238,11 +286,15 @@ class DemoSession:
 
 
 def _service_env(exports: Mapping[str, str], config: Path) -> dict[str, str]:
-    return dict(exports) | {
-        "PENSTOCK_CONFIG_DIRECTORY": str(config),
-        # A folder without secrets: those of the machine do not belong to a demo.
-        "PENSTOCK_SECRETS_DIR": str(config / "secrets"),
-    }
+    return (
+        dict(exports)
+        | KEYS
+        | {
+            "PENSTOCK_CONFIG_DIRECTORY": str(config),
+            # A folder without secrets: those of the machine do not belong to a demo.
+            "PENSTOCK_SECRETS_DIR": str(config / "secrets"),
+        }
+    )
 
 
 def _only(env: Mapping[str, str], name: str) -> dict[str, str]:

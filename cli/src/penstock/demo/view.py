@@ -120,6 +120,23 @@ class DemoView:
     def results(self, rows: Sequence[Row]) -> None:
         """Show the final table."""
         self._console.print(Rule("What the inputs imply, and what the hub shows"))
+        self._print_rows(rows)
+        self._console.print(
+            "Expected figures are counted in the files themselves, by plain text search; "
+            "nothing of the hub is used for them.",
+            style="dim",
+        )
+
+    def records(self, rows: Sequence[Row], disputes: Sequence[str]) -> None:
+        """Show what came of records, and how the sources were judged where they disagree."""
+        self._console.print(Rule("Records of APIs and lists"))
+        self._print_rows(rows)
+        if disputes:
+            self._console.print("Where the sources disagree, silver says who won:", style="dim")
+        for line in disputes:
+            self._console.print(Text(f"    {line}"), soft_wrap=True)
+
+    def _print_rows(self, rows: Sequence[Row]) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, 2))
         table.add_column("FIGURE", no_wrap=True)
         for column in ("EXPECTED", "SEEN"):
@@ -129,11 +146,6 @@ class DemoView:
             mark = Text("✓", style="green") if row.is_right else Text("✗", style="bold red")
             table.add_row(row.name, row.expected, row.seen, mark)
         self._console.print(table)
-        self._console.print(
-            "Expected figures are counted in the files themselves, by plain text search; "
-            "nothing of the hub is used for them.",
-            style="dim",
-        )
 
     def dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Show what was refused, and why."""
