@@ -1,4 +1,4 @@
-"""The sessions of the New York Stock Exchange, and when their data is due (S5-51).
+"""The sessions of the New York Stock Exchange, and which of them must be here by now (S5-51).
 
 The archive publishes a session's data overnight; "late" means not here at 8 AM Eastern Time of the
 next calendar day. Weekends and holidays make nothing due.
@@ -7,27 +7,23 @@ next calendar day. Weekends and holidays make nothing due.
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
-from functools import cached_property
-from typing import Any
+
+import holidays
 
 from wrds_sync.domain.lateness import NEW_YORK, due_at
 
+_SATURDAY = 5
 _LOOK_BACK_DAYS = 14
 """The exchange was never closed for longer, since 1914."""
 
 
 class ExchangeSessions:
-    """The calendar of one exchange; loaded at the first question, because it is large."""
+    """The calendar of the exchange, unscheduled closures included."""
 
-    def __init__(self, exchange: str = "XNYS") -> None:
-        self._exchange = exchange
+    def __init__(self) -> None:
+        # The first question about a year computes it; the loop must not wait.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="calendar")
-
-    @cached_property
-    def _calendar(self) -> Any:
-        import exchange_calendars  # noqa: PLC0415 - half a second, and not every process asks
-
-        return exchange_calendars.get_calendar(self._exchange)
+        self._closed = holidays.financial_holidays("NYSE")
 
     async def last_session_due(self, now: datetime) -> date | None:
         """Return the latest session whose data should be here by now."""
@@ -43,4 +39,4 @@ class ExchangeSessions:
         return None
 
     def _is_session(self, day: date) -> bool:
-        return bool(self._calendar.is_session(day.isoformat()))
+        return day.weekday() < _SATURDAY and day not in self._closed
