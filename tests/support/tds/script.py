@@ -83,7 +83,7 @@ class Table:
     """A table that can be loaded in bulk."""
 
     name: str
-    """As the loader writes it: `[stg].[orders]`."""
+    """As the loader writes it: `[stg].[orders]`; `*` for any."""
     columns: dict[str, str]
     identity: str | None = None
 

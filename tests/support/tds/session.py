@@ -130,7 +130,8 @@ class Session:
         await self._reply(self._find(statement), lambda n, failed: tokens.done(n, failed=failed))
 
     async def _describe(self, statement: str) -> None:
-        table = next((t for t in self._state.script.tables if f"N'{t.name}'" in statement), None)
+        known = self._state.script.tables
+        table = next((t for t in known if t.name == "*" or f"N'{t.name}'" in statement), None)
         if table is None:
             await self._fail(_UNKNOWN_TABLE, tokens.done(failed=True))
             return

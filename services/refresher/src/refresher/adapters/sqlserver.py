@@ -47,7 +47,7 @@ async def open_sqlserver(
 class SqlServerEngine:
     """Both databases, and everything a refresh does to them.
 
-    Each call has a driver process of its own, so whatever goes wrong in one ends with it.
+    Each call that writes has a driver process of its own, so whatever goes wrong ends with it.
     """
 
     def __init__(self, pair: SqlServerPair, *, silence: float) -> None:
@@ -221,7 +221,8 @@ class SqlServerEngine:
             return dropped
 
     async def close(self) -> None:
-        """Nothing stays open between two calls."""
+        """Close every connection."""
+        await self._pair.close()
 
     @contextlib.asynccontextmanager
     async def _write(self, target: VerifiedTarget) -> AsyncGenerator[Target]:

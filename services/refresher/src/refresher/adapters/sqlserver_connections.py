@@ -1,6 +1,8 @@
 """How a SQL Server is reached, and the proof that a connection leads to the verified target."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +15,9 @@ from refresher.domain.guards import MARKER, Identity, VerifiedTarget
 from refresher.errors import UnsafeTargetError
 
 _PORT = 1433
+_KEPT_SECONDS = 30.0
+"""Connections that rest for longer may have been cut by somebody between."""
+
 _TLS = {
     "disable": {"Encrypt": "no"},
     "require": {"Encrypt": "yes", "TrustServerCertificate": "yes"},
@@ -102,13 +107,45 @@ class SqlServerPair:
                 "put both authorities into one file"
             )
         self.addresses = {Side.SOURCE: source, Side.TARGET: target}
+        self._lookers: dict[Side, tuple[DriverProcess, float]] = {}
+        self._turns = {side: asyncio.Lock() for side in Side}
 
     @contextlib.asynccontextmanager
     async def look(self, side: Side) -> AsyncGenerator[DriverProcess]:
-        """Lend a process for reading what a database says about itself."""
-        async with DriverProcess() as driver:
+        """Lend a process for reading what a database says about itself.
+
+        It is kept for the next question, because starting one takes longer than most answers.
+        """
+        async with self._turns[side]:
+            driver = await self._looker(side)
+            try:
+                yield driver
+            except BaseException:
+                await driver.close()
+                raise
+            self._lookers[side] = (driver, time.monotonic())
+
+    async def _looker(self, side: Side) -> DriverProcess:
+        kept = self._lookers.pop(side, None)
+        if kept is not None:
+            driver, used = kept
+            if driver.is_alive and time.monotonic() - used < _KEPT_SECONDS:
+                return driver
+            await driver.close()
+        driver = DriverProcess()
+        await driver.start()
+        try:
             await self._connect(driver, side)
-            yield driver
+        except BaseException:
+            await driver.close()
+            raise
+        return driver
+
+    async def close(self) -> None:
+        """End the processes that are kept."""
+        while self._lookers:
+            _, (driver, _) = self._lookers.popitem()
+            await driver.close()
 
     @contextlib.asynccontextmanager
     async def write(self, target: VerifiedTarget) -> AsyncGenerator[DriverProcess]:

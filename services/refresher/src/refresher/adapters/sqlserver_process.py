@@ -80,6 +80,11 @@ class DriverProcess:
 
     async def __aenter__(self) -> Self:
         """Start the process."""
+        await self.start()
+        return self
+
+    async def start(self) -> None:
+        """Start the process; `close` ends it."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -89,9 +94,12 @@ class DriverProcess:
             stderr=asyncio.subprocess.DEVNULL,
             limit=_LINE_BYTES,
         )
-        return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Close the process."""
+        await self.close()
+
+    async def close(self) -> None:
         """Kill the process: whatever it had open is rolled back by the server."""
         process = self._process
         if process is None:
