@@ -34,6 +34,7 @@ from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
 from scanner.ports.records import RecordSource
 from scanner.settings.records import RecordSections
 from tests.support.addresses import KafkaAddress
+from tests.support.http_rig import HttpRig
 from tests.support.hub import open_database
 from tests.support.record_rigs import PASSWORD_VARIABLE, FileListRig, LdapRig, Rig, SqlRig
 from tests.support.slapd import Slapd
@@ -59,7 +60,7 @@ def directory() -> Generator[Slapd]:
         server.remove()
 
 
-@pytest.fixture(params=["sql", "ldap", "file-list"])
+@pytest.fixture(params=["sql", "ldap", "file-list", "http"])
 async def rig(
     request: pytest.FixtureRequest, database_url: str, tmp_path: Path
 ) -> AsyncGenerator[Rig]:
@@ -68,6 +69,8 @@ async def rig(
         found = SqlRig(database_url)
     elif request.param == "ldap":
         found = LdapRig(request.getfixturevalue("directory"))
+    elif request.param == "http":
+        found = HttpRig()
     else:
         found = FileListRig(tmp_path)
     await found.put(PEOPLE)
@@ -76,6 +79,8 @@ async def rig(
     finally:
         if isinstance(found, LdapRig):
             await found.clear()
+        if isinstance(found, HttpRig):
+            found.stop()
 
 
 @dataclass(slots=True)
@@ -178,6 +183,7 @@ async def test_02_a_poll_logs_its_decisions(stage: Stage) -> None:
     assert sorted(line["external_id"] for line in decisions) == sorted(PEOPLE)
 
 
+@pytest.mark.covers("S2-07")
 def test_03_the_adapter_is_typed(rig: Rig) -> None:
     adapter = type(rig.open())
     for name, member in inspect.getmembers(adapter, inspect.isfunction):
@@ -206,6 +212,7 @@ async def test_05_a_run_that_ends_says_so_with_its_times(stage: Stage) -> None:
     assert row["completed_at"] >= row["started_at"]
 
 
+@pytest.mark.covers("S2-08")
 async def test_06_the_statistics_are_right(stage: Stage) -> None:
     row = await stage.run()
     assert row["counts"]["processed"] == row["counts"]["new"] == len(PEOPLE)

@@ -144,6 +144,7 @@ async def test_a_record_becomes_a_version_and_a_change_the_next(
     assert said[2][0]["data"]["version"] == 2
 
 
+@pytest.mark.covers("S2-13")
 async def test_a_redelivery_adds_nothing_and_the_same_record_is_answered_unchanged(
     applier: Applier, database: Database
 ) -> None:

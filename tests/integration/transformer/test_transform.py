@@ -109,6 +109,17 @@ async def test_a_redelivered_event_writes_nothing(hub: Hub) -> None:
     assert len(await hub.announced()) == 1
 
 
+@pytest.mark.covers("E-05")
+async def test_several_events_of_one_call_make_one_recomputation(hub: Hub) -> None:
+    await hub.store(CALL, PATH, document())
+    await hub.store(CALL, PATH, document(title="Q2 2024 Earnings Call"))
+    await hub.transform(CALL, CALL, CALL)
+    assert await hub.rows("select version, title from silver.transcripts") == [
+        {"version": 1, "title": "Q2 2024 Earnings Call"}
+    ]
+    assert len(await hub.announced()) == 1
+
+
 async def _physical_state(hub: Hub) -> list[Any]:
     """Return the row versions of everything that silver keeps."""
     tables = (

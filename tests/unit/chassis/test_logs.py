@@ -297,7 +297,7 @@ def test_a_warning_of_python_is_a_log_line(capsys: Out) -> None:
 # --- forms and files
 
 
-@pytest.mark.covers("S2-31")
+@pytest.mark.covers("S2-31", "E-07")
 @pytest.mark.parametrize(("outcome", "marker"), MARKERS.items())
 def test_a_marker_stands_on_the_console_only(
     capsys: Out, tmp_path: Path, outcome: str, marker: str
@@ -313,7 +313,7 @@ def test_a_marker_stands_on_the_console_only(
     assert json.loads(copy.read_text("utf-8"))["outcome"] == outcome
 
 
-@pytest.mark.covers("S2-31")
+@pytest.mark.covers("S2-31", "E-07")
 def test_the_json_form_has_no_marker(capsys: Out) -> None:
     configure_logging("scanner", form="json")
 

@@ -2,12 +2,14 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from chassis.errors import PenstockError
-from tests.support.repository import parsed, project_files, shipped_modules, shown
+from tests.support.paths import PROJECT
+from tests.support.repository import SHIPPED, parsed, project_files, shipped_modules, shown
 
 LONGEST_MODULE = 400
 LONGEST_TEST = 600
@@ -174,3 +176,17 @@ def test_nobody_mounts_the_page_that_publishes_to_the_real_broker() -> None:
         or re.search(r"AsyncAPIRoute|make_asyncapi_asgi|try_it_out", path.read_text("utf-8"))
     ]
     assert mounts == []
+
+
+@pytest.mark.covers("S3-19")
+def test_every_member_runs_on_python_3_11_and_is_locked() -> None:
+    members = [path for path in project_files(".toml") if path.name == "pyproject.toml"]
+    floors = {
+        shown(path): tomllib.loads(path.read_text("utf-8"))["project"]["requires-python"]
+        for path in members
+    }
+    lock = tomllib.loads((PROJECT / "uv.lock").read_text("utf-8"))
+
+    assert len(floors) > len(SHIPPED)
+    assert set(floors.values()) == {">=3.11"}
+    assert lock["requires-python"] == ">=3.11"
