@@ -1,11 +1,14 @@
 import hashlib
+import json
 from typing import Any
 
 import pytest
 
 from chassis.errors import PermanentError, UnavailableError
+from chassis.testing.blobs import MemoryBlobs
 from contracts.errors import ErrorCategory
 from scanner.domain.records import ItemFailure
+from scanner.errors import ScanRequestError
 from tests.integration.scanner.record_harness import SOURCE, RecordHarness
 
 
@@ -122,7 +125,7 @@ async def test_a_dry_run_counts_and_writes_nothing(records: RecordHarness) -> No
     records.tell(a={"name": "Ann"}, b={"name": "Bob"})
     outcome = await records.poll(dry_run=True)
     assert (outcome.counts.new, outcome.events) == (2, [])
-    for table in ("records", "polls", "poll_seen"):
+    for table in ("records", "polls", "poll_seen", "hash_specs"):
         assert await records.fetch(f"select 1 from scanner.{table}") == []
 
 
@@ -184,3 +187,36 @@ async def test_a_refused_log_on_ends_the_run_and_concludes_nothing(records: Reco
             await records.poll()
     assert await records.take_events() == []
     assert await records.fetch("select 1 from scanner.records where missing_mark is not null") == []
+
+
+async def test_a_large_record_travels_through_the_object_store(records: RecordHarness) -> None:
+    blobs = MemoryBlobs()
+    records.blobs = blobs
+    records.tell(a={"text": "x" * 70_000}, b={"text": "x"})
+    large, small = (await records.poll()).events
+    assert (small.data.blob_key, large.data.record) == (None, None)
+    assert large.data.blob_key is not None
+    stored = blobs.objects[large.data.blob_key]
+    assert json.loads(stored) == {"id": "a", "text": "x" * 70_000}
+
+
+async def test_a_large_record_without_an_object_store_is_a_failure_of_its_own(
+    records: RecordHarness,
+) -> None:
+    records.tell(a={"text": "x" * 70_000}, b={"text": "x"})
+    outcome = await records.poll()
+    assert (outcome.changes, outcome.counts.failed) == ([("upserted", "b")], 1)
+    (error,) = await records.fetch("select * from meta.record_errors")
+    assert (error["external_id"], error["category"]) == ("a", "message_too_large")
+
+
+async def test_what_json_cannot_carry_is_a_failure_of_its_own(records: RecordHarness) -> None:
+    records.tell(a={"name": "\ud800"}, b={"name": "Bob"})
+    outcome = await records.poll()
+    assert (outcome.changes, outcome.counts.failed) == ([("upserted", "b")], 1)
+
+
+async def test_a_folder_of_records_is_nonsense(records: RecordHarness) -> None:
+    async with records.claimed({"prefix": "Data"}) as context:
+        with pytest.raises(ScanRequestError, match="not folders"):
+            await records.job()(context)

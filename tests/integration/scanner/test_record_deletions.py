@@ -166,3 +166,23 @@ async def test_an_unanswered_deletion_is_announced_again(records: RecordHarness)
     assert await records.repeater().run([SOURCE]) == 20
     events = await records.take_events()
     assert sorted(event.data.external_id for event in events) == ["r03", "r07"]
+
+
+async def test_a_release_asks_for_everything_also_where_changes_would_do(
+    records: RecordHarness,
+) -> None:
+    records.scan = {
+        "detection": {"by": "timestamp"},
+        "deletions": {
+            "max_deleted_count": 0,
+            "max_deleted_share": 0,
+            "confirmations": 1,
+        },
+    }
+    records.scripted.since = True
+    records.scripted.high_water = "2026-03-01T12:00:00Z"
+    records.tell(a={}, b={})
+    await records.poll()
+    del records.scripted.rows["b"]
+    assert (await records.poll("full")).counts.quarantined == 1
+    assert (await records.poll(releases=True)).changes == [("deleted", "b")]

@@ -32,4 +32,4 @@ class UniverseError(PermanentError):
 class SourceRefusedError(PermanentError):
     """The record source refuses the credentials or the request."""
 
-    default_category = ErrorCategory.CONTENT_VALIDATION
+    default_category = ErrorCategory.SOURCE_REQUEST

@@ -49,6 +49,9 @@ _LIMITS = {3: "time limit", 4: "size limit", 11: "administrative limit"}
 """The server stopped before its end: what was told is true, and not everything."""
 
 _BUSY = (51, 52)
+_ACCESS = (7, 8, 13, 48, 49, 50)
+"""The log-on, or the rights."""
+
 _SCOPES: dict[str, Any] = {"subtree": "SUBTREE", "one": "LEVEL", "base": "BASE"}
 
 Result = TypeVar("Result")
@@ -127,10 +130,14 @@ class LdapDirectory:
         try:
             return await loop.run_in_executor(self._thread, function, *arguments)
         except ldap_errors.LDAPBindError as error:
-            raise SourceRefusedError(f"the directory refuses the log-on: {error}") from error
+            raise SourceRefusedError(
+                f"the directory refuses the log-on: {error}", category=ErrorCategory.SOURCE_ACCESS
+            ) from error
         except (ldap_errors.LDAPCommunicationError, OSError) as error:
             raise UnavailableError(
-                f"the directory does not answer: {type(error).__name__}", dependency="ldap"
+                f"the directory does not answer: {type(error).__name__}",
+                dependency="ldap",
+                category=ErrorCategory.SOURCE_REQUEST,
             ) from error
         except ldap_errors.LDAPExceptionError as error:
             raise SourceRefusedError(
@@ -266,7 +273,12 @@ def _refusal(what: str, result: dict[str, Any]) -> PenstockError:
     reason = f"{result['description']} ({result['result']})"
     if result["result"] in _BUSY:
         return UnavailableError(f"the directory is busy: {reason}", dependency="ldap")
-    return SourceRefusedError(f"the directory refuses the {what}: {reason}")
+    return SourceRefusedError(
+        f"the directory refuses the {what}: {reason}",
+        category=ErrorCategory.SOURCE_ACCESS
+        if result["result"] in _ACCESS
+        else ErrorCategory.SOURCE_REQUEST,
+    )
 
 
 def _escape_binary(external_id: str) -> str:

@@ -25,18 +25,23 @@ class PostgresRecordInventory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def specs(self, transaction: Transaction, source: str, spec: HashSpec) -> HashSpecs:
+    async def specs(
+        self, transaction: Transaction, source: str, spec: HashSpec, *, adds: bool
+    ) -> HashSpecs:
         """Return the versions of a source's specifications; a new one gets the next number."""
         with readable():
-            await transaction.connection.execute(_ADD_SPEC, source, spec.document())
+            if adds:
+                await transaction.connection.execute(_ADD_SPEC, source, spec.document())
             rows = await transaction.connection.fetch(
                 "select version, spec from scanner.hash_specs where source = $1", source
             )
         known = {row["version"]: HashSpec.read(row["spec"]) for row in rows}
+        following = max(known, default=0) + 1
         version = next(
-            number for number, item in known.items() if item.document() == spec.document()
+            (number for number, item in known.items() if item.document() == spec.document()),
+            following,
         )
-        del known[version]
+        known.pop(version, None)
         return HashSpecs(version=version, present=spec, earlier=known)
 
     async def begin(self, transaction: Transaction, source: str) -> None:

@@ -188,7 +188,9 @@ class PostgresRecords:
             raise _translate(error) from error
         except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
             raise UnavailableError(
-                f"PostgreSQL does not answer: {type(error).__name__}", dependency="sql source"
+                f"PostgreSQL does not answer: {type(error).__name__}",
+                dependency="sql source",
+                category=ErrorCategory.SOURCE_REQUEST,
             ) from error
         except ValueError as error:
             raise SourceRefusedError(
@@ -201,7 +203,12 @@ def _translate(error: asyncpg.PostgresError) -> PenstockError:
     state = error.sqlstate or ""
     if state.startswith(_REFUSED_CLASSES):
         text = type(error).__name__ if state.startswith("22") else str(error.args[0])
-        return SourceRefusedError(f"PostgreSQL refuses the query: {text}", sqlstate=state)
+        is_access = state.startswith("28") or state == "42501"
+        return SourceRefusedError(
+            f"PostgreSQL refuses the query: {text}",
+            category=ErrorCategory.SOURCE_ACCESS if is_access else ErrorCategory.SOURCE_REQUEST,
+            sqlstate=state,
+        )
     return translate(error)
 
 

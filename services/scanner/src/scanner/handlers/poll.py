@@ -99,7 +99,9 @@ class PollSource:
             yield source
         except TimeoutError as error:
             up.set(0)
-            raise UnavailableError(f"`{entry.name}` does not answer in time") from error
+            raise UnavailableError(
+                f"`{entry.name}` does not answer in time", category=ErrorCategory.SOURCE_REQUEST
+            ) from error
         except UnavailableError:
             up.set(0)
             raise
@@ -158,7 +160,10 @@ class Poll:
         async with self._context.transaction() as transaction:
             inventory = self._ports.inventory
             specs = await inventory.specs(
-                transaction, self._entry.name, self._entry.scan.hash_spec()
+                transaction,
+                self._entry.name,
+                self._entry.scan.hash_spec(),
+                adds=not self._is_dry,
             )
             if not self._is_dry:
                 await inventory.begin(transaction, self._entry.name)
@@ -176,7 +181,8 @@ class Poll:
             progress.last_full_at is None
             or self._mark.started_at - progress.last_full_at >= full_interval
         )
-        if progress.high_water is None or asked == "full" or (is_due and asked == "auto"):
+        wants_full = asked == "full" or self._asked.release_held_deletions
+        if progress.high_water is None or wants_full or (is_due and asked == "auto"):
             reason = "no earlier success" if progress.high_water is None else "due, or asked for"
             get_logger().info("poll_full", source=entry.name, reason=reason)
             return PollRecord(self._mark, PollMode.FULL)
@@ -272,7 +278,8 @@ class Poll:
                 except TimeoutError as error:
                     raise UnavailableError(
                         f"`{self._entry.name}` gave no page within "
-                        f"{self._entry.scan.timeout_seconds:g} s"
+                        f"{self._entry.scan.timeout_seconds:g} s",
+                        category=ErrorCategory.SOURCE_REQUEST,
                     ) from error
                 yield page
 

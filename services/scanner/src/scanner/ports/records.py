@@ -85,8 +85,13 @@ class HashSpecs:
 class RecordInventory(Protocol):
     """The known records of all sources; every call is set-wise."""
 
-    async def specs(self, transaction: Transaction, source: str, spec: HashSpec) -> HashSpecs:
-        """Return the versions of a source's specifications; a new one gets the next number."""
+    async def specs(
+        self, transaction: Transaction, source: str, spec: HashSpec, *, adds: bool
+    ) -> HashSpecs:
+        """Return the versions of a source's specifications; a new one gets the next number.
+
+        It is kept with `adds`.
+        """
         ...
 
     async def begin(self, transaction: Transaction, source: str) -> None:
