@@ -32,6 +32,7 @@ from chassis.settings import LEGACY_NAMES, PARTS, SettingsPart
 from contracts.compatibility import incompatibilities
 from contracts.envelope import Event
 from contracts.topics import TOPICS, Topic
+from refresher.domain.config import json_schema as refresh_schema
 from scanner.settings.schema import sources_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -369,6 +370,7 @@ def main() -> int:
         DOCS / "requirements.md": requirements,
         DOCS / "operations/settings.md": settings,
         ROOT / "config/schemas/sources.schema.json": json.dumps(sources_schema(), indent=2) + "\n",
+        ROOT / "config/schemas/refresh.schema.json": json.dumps(refresh_schema(), indent=2) + "\n",
     }
     for path, text in outputs.items():
         if path.exists() and path.read_text("utf-8") == text:

@@ -145,6 +145,18 @@ async def test_an_outage_never_turns_into_a_full_refresh(estate: Estate, opening
         assert (await hub.history("orders"))["mode"] == "incremental"
 
 
+async def test_an_empty_source_leaves_uat_alone_when_incremental(
+    estate: Estate, opening: Open
+) -> None:
+    await make(estate)
+    async with opening([IDENTITY]) as hub:
+        await hub.refresh()
+        await estate.production_does("delete from orders")
+        row = await hub.refresh()
+        assert row["counts"]["deleted"] == 0
+        assert await estate.in_uat("select count(*) from orders") == 499
+
+
 TESTERS = (
     "insert into orders values (900, '2026-12-31', now(), 'the testers own')",
     "insert into orders values (502, '2026-12-31', now(), 'the testers own')",

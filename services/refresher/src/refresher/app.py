@@ -155,11 +155,16 @@ def checks(settings: RefresherSettings) -> dict[str, Check]:
     path = settings.process.config_directory / settings.refresher.config_file
 
     async def configuration() -> str:
+        if not path.exists():
+            return f"there is no `{path.name}`: nothing is refreshed from here"
         config = load_config(path)
         return f"{len(config.tables)} tables: {', '.join(table.name for table in config.tables)}"
 
     async def databases() -> str:
-        return await look(path, settings.refresher)
+        part = settings.refresher
+        if not path.exists() or (part.source_user is None and part.target_user is None):
+            return "no logins are set (`SOURCE_DB_USER`, `TARGET_DB_USER`): nothing to look at"
+        return await look(path, part)
 
     return {
         "configuration": Check(configuration, f"correct `{path.name}`"),

@@ -342,8 +342,8 @@ async def _measure(connection: Connection, side: Side, question: Question) -> Ex
         rows = await connection.fetchval(_ESTIMATE, question.ref.schema, question.ref.name)
         if not rows:
             # Never analysed, or small: counting so far costs little.
-            few = f"(select from {table}{where} limit {_FEW})"  # noqa: S608
-            rows = await connection.fetchval(f"select count(*) from {few} as few")
+            few = f"(select from {table}{where} limit {_FEW})"
+            rows = await connection.fetchval(f"select count(*) from {few} as few")  # noqa: S608
     return Extent(
         rows=max(int(rows), 0),
         low=None if low is None else Value.of(low),

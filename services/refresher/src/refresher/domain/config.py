@@ -362,4 +362,6 @@ class RefreshConfig(Section):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the file, for editors."""
-    return RefreshConfig.model_json_schema(by_alias=True)
+    schema = RefreshConfig.model_json_schema(by_alias=True)
+    extends = {"type": "string", "description": "Another file, which this one changes."}
+    return schema | {"properties": schema["properties"] | {"extends": extends}}

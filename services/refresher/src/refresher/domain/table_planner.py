@@ -228,7 +228,10 @@ class TablePlanner:
             masks=(),
             local_after=local_after,
             deletes_missing=(
-                choice.window.deletes_missing if choice.window else table.truncate_target
+                choice.window.deletes_missing
+                if choice.window
+                # Without a window an incremental refresh found nothing to read: it deletes nothing.
+                else table.truncate_target and choice.mode is SyncMode.FULL_REPLACE
             ),
             summarised=table.verify is not VerifyLevel.COUNTS,
             checksummed=table.verify is VerifyLevel.CHECKSUM,
