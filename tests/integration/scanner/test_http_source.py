@@ -166,14 +166,22 @@ async def test_an_id_leads_to_no_other_path(desk: Desk) -> None:
 
 
 @pytest.mark.covers("S2-01")
-async def test_describing_a_source_shows_no_address_and_sends_nothing(desk: Desk) -> None:
-    source = desk.source(**PEOPLE)
+async def test_describing_a_source_shows_no_address_and_tries_the_credentials(
+    desk: Desk,
+) -> None:
+    probed = PEOPLE | {"probe": {"path": "/TDWebApi/api/accounts"}}
+    source = desk.source(**probed)
 
     described = await source.describe()
 
     assert (described.kind, described.text) == ("http", "bearer")
-    assert await desk.server.requests() == 0
+    assert await desk.server.requests() == await desk.server.requests("/TDWebApi/api/accounts") == 1
     await source.close()
+
+    refused = desk.source(**{**probed, "api": {"auth": {"kind": "none"}}})
+    with pytest.raises(ApiAccessError):
+        await refused.describe()
+    await refused.close()
 
 
 # --- one request per item --------------------------------------------------------------------

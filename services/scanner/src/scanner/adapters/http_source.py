@@ -1,5 +1,6 @@
 """`RecordSource` on an HTTP API: a list in pages, single records, or one request per item."""
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -72,8 +73,12 @@ class HttpSource:
         )
 
     async def describe(self) -> SourceDescription:
-        """Make the client ready; an API has no log-on that could be tried without a request."""
-        await self._opened()
+        """Make the client ready and try the credentials; an API has no log-on but a request."""
+        client = await self._opened()
+        probe = self._config.probe or (self._config.call if self._config.call.paging else None)
+        if probe is not None:
+            async with contextlib.aclosing(read_pages(client, probe, {})) as pages:
+                await anext(pages)
         api = self._config.api
         parts: list[str] = [api.auth.kind if api.auth.kind != "none" else "no log-on"]
         parts += ["over a proxy"] if api.proxy else []

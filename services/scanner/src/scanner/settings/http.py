@@ -162,6 +162,10 @@ class HttpRecords(_Section):
     kind: Literal["http"]
     api: HttpConfig
     call: Call
+    probe: Call | None = None
+    """Asked before a poll and by checks, to see whether the credentials are good; by default the
+    first page, where there are pages."""
+
     item: Call | None = None
     """Gives one record by its id, which stands for `{item}`."""
 
