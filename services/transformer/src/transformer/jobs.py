@@ -41,6 +41,14 @@ class TransformParameters(BaseModel):
     priority: tuple[str, ...] = ()
     """Other orders of sources, to see what they would change."""
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether every record of the type is looked at; then every entity is counted once.
+
+        A dry run over some records counts an entity on every page where it has one of them.
+        """
+        return not self.entity_ids and self.changed_since is None
+
 
 OVERLAP = timedelta(minutes=5)
 """How far an incremental run looks back behind the start of the last one: late commits, and the
@@ -92,7 +100,7 @@ class TransformJob:
         counts = RunCounts.model_validate(checkpoint.get("counts", {}))
         total = await self._count(parameters)
         async for ids in self._pages(parameters, after=checkpoint.get("after", "")):
-            counts = await self._do_page(context, entity, ids, counts=counts)
+            counts = await self._do_page(context, entity, ids, parameters=parameters, counts=counts)
             await context.report(counts, total=total, message=_describe(context.run, counts))
         if context.run.dry_run:
             get_logger().info("transform_previewed", message=_describe(context.run, counts))
@@ -122,7 +130,9 @@ class TransformJob:
         total = await self._count(parameters)
         async for ids in self._pages(parameters, after=""):
             async with self._database.connection() as connection:
-                found = await self._simulate.compare(connection, entity, other, ids)
+                found = await self._simulate.compare(
+                    connection, entity, other, entity_ids=ids, once=parameters.is_everything
+                )
             counts = _sum(counts, found.counts())
             samples.extend(item.as_json() for item in found.differences)
             del samples[MAX_SAMPLES:]
@@ -132,11 +142,19 @@ class TransformJob:
         return counts
 
     async def _do_page(
-        self, context: RunContext, entity: Entity, ids: list[str], *, counts: RunCounts
+        self,
+        context: RunContext,
+        entity: Entity,
+        ids: list[str],
+        *,
+        parameters: TransformParameters,
+        counts: RunCounts,
     ) -> RunCounts:
         if context.run.dry_run:
             async with self._database.connection() as connection:
-                tally = await self._recompute.preview(connection, entity, ids)
+                tally = await self._recompute.preview(
+                    connection, entity, ids, once=parameters.is_everything
+                )
             return _add(counts, tally)
         async with context.transaction() as transaction:
             tally = await self._recompute.apply(transaction, entity, ids, run_id=context.run.run_id)

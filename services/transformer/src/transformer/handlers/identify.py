@@ -63,6 +63,15 @@ class Plan:
             for head in heads
         ]
 
+    def starting_at(self, record_id: str) -> "Plan":
+        """Leave out entities that have a record before this one."""
+        if self.members is None:
+            return self
+        members = {
+            key: items for key, items in self.members.items() if items and min(items) >= record_id
+        }
+        return dataclasses.replace(self, ids=sorted(members), members=members)
+
     def survivor_of(self, entity_id: str) -> str | None:
         """Return the entity of which one has become part."""
         survivor = self.entity_of.get(entity_id)
@@ -121,14 +130,24 @@ class Identify:
         return _plan(resolution, found)
 
     async def preview(
-        self, connection: Connection, entity: Entity, record_ids: Iterable[str]
+        self,
+        connection: Connection,
+        entity: Entity,
+        record_ids: Iterable[str],
+        *,
+        once: bool = False,
     ) -> Plan:
-        """Say what `resolve` would return, and write nothing."""
+        """Say what `resolve` would return, and write nothing.
+
+        `once` leaves out entities with a record before the given ones: whoever goes through all
+        records, page by page and in order, has met them already.
+        """
         ids = sorted(set(record_ids))
         if entity.identity is None:
             return Plan(ids)
         found, _, resolution = await self._compute(connection, entity, entity.identity, ids)
-        return _plan(resolution, found)
+        plan = _plan(resolution, found)
+        return plan.starting_at(ids[0]) if once and ids else plan
 
     async def members(
         self, connection: Connection, entity: Entity, entity_ids: Sequence[str]

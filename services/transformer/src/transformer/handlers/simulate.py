@@ -58,11 +58,20 @@ class Simulate:
         self._limits = limits
 
     async def compare(
-        self, connection: Connection, present: Entity, other: Entity, entity_ids: Sequence[str]
+        self,
+        connection: Connection,
+        present: Entity,
+        other: Entity,
+        *,
+        entity_ids: Sequence[str],
+        once: bool = False,
     ) -> Comparison:
-        """Compare what present and other rules make of entities, as bronze is now."""
+        """Compare what present and other rules make of entities, as bronze is now.
+
+        `once` leaves out entities that a page of lower ids has compared.
+        """
         found = Comparison()
-        plan = await self._identify.preview(connection, present, entity_ids)
+        plan = await self._identify.preview(connection, present, entity_ids, once=once)
         sizes = await self._bronze.sizes(connection, present.entity_type, plan.records_of(plan.ids))
         for chunk in cut(plan.ids, plan.sum_by_entity(sizes), self._limits):
             records = plan.records_of(chunk)
