@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from tests.support.tds.cells import Bytes, SqlType, Value, read_type, read_value
+from tests.support.tds.channel import Channel
 
 BATCH, CALL, ATTENTION, BULK, TRANSACTION, LOGIN, PRELOGIN = 1, 3, 6, 7, 14, 16, 18
 PREPARE, EXECUTE, PREPARE_AND_EXECUTE, UNPREPARE, EXECUTE_SQL = 11, 12, 13, 15, 10
@@ -17,7 +18,7 @@ class HungUpError(Exception):
     """The client closed the connection."""
 
 
-async def read_packets(reader: asyncio.StreamReader) -> AsyncGenerator[tuple[int, bytes, bool]]:
+async def read_packets(reader: Channel) -> AsyncGenerator[tuple[int, bytes, bool]]:
     """Yield kind, content and whether it is the last, packet by packet, of one message."""
     is_last = False
     while not is_last:

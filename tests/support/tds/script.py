@@ -96,6 +96,8 @@ class Script:
     users: dict[str, str] = field(default_factory=lambda: {"reader": "r", "writer": "w"})
     """Logins and their passwords."""
     tables: tuple[Table, ...] = ()
+    certificate: str | None = None
+    """A file with key and certificate: then everything is encrypted."""
 
 
 def to_json(script: Script) -> dict[str, Any]:
@@ -105,7 +107,12 @@ def to_json(script: Script) -> dict[str, Any]:
         for rule in script.rules
     ]
     tables = [asdict(table) for table in script.tables]
-    return {"rules": rules, "users": script.users, "tables": tables}
+    return {
+        "rules": rules,
+        "users": script.users,
+        "tables": tables,
+        "certificate": script.certificate,
+    }
 
 
 def from_json(data: dict[str, Any]) -> Script:
@@ -115,7 +122,7 @@ def from_json(data: dict[str, Any]) -> Script:
         for rule in data["rules"]
     )
     tables = tuple(Table(**table) for table in data["tables"])
-    return Script(rules, data["users"], tables)
+    return Script(rules, data["users"], tables, data["certificate"])
 
 
 def _pack(answer: Answer) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import ssl
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import count
@@ -11,6 +12,7 @@ from typing import Any, TextIO
 
 from tests.support.tds import requests, tokens
 from tests.support.tds.cells import SqlType
+from tests.support.tds.channel import Channel
 from tests.support.tds.requests import Call, HungUpError
 from tests.support.tds.script import Answer, Done, Drop, Fail, Hang, Load, Rows, Script
 
@@ -19,6 +21,7 @@ _BEGIN, _COMMIT, _ROLLBACK = 5, 7, 8
 _UNWRITTEN = Fail(50000, "the script has no rule for this statement")
 _UNKNOWN_TABLE = Fail(208, "Invalid object name.")
 _REFUSED = Fail(18456, "Login failed for user.", severity=14)
+_GONE = (HungUpError, ConnectionError, asyncio.IncompleteReadError, ssl.SSLError)
 _PROBE = Rows({"": "int"}, ((52,),))
 _SESSION = re.compile(
     r"^(set (?!fmtonly)|declare @\w+ varbinary|use |if @@trancount)", re.IGNORECASE
@@ -65,8 +68,7 @@ class Session:
         self, state: State, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self._state = state
-        self._reader = reader
-        self._writer = writer
+        self._channel = Channel(reader, writer)
         self._packet_size = 4096
         self._number = state.next_connection()
         self._prepared: dict[int, str] = {}
@@ -75,11 +77,11 @@ class Session:
 
     async def run(self) -> None:
         """Answer until the client hangs up or the script says so."""
-        with contextlib.suppress(HungUpError, ConnectionError):
+        with contextlib.suppress(*_GONE):
             while True:
                 await self._answer_one()
         self._say("closed")
-        self._writer.close()
+        self._channel.close()
 
     def _say(self, event: str, **facts: Any) -> None:
         self._state.say(event, connection=self._number, **facts)
@@ -87,7 +89,7 @@ class Session:
     async def _answer_one(self) -> None:
         content = b""
         kind = 0
-        async for kind, part, _ in requests.read_packets(self._reader):
+        async for kind, part, _ in requests.read_packets(self._channel):
             drained = self._load is not None and self._load.is_drained and kind == requests.BULK
             content = b"" if drained else content + part
             limit = self._load.drop_after_bytes if self._load and kind == requests.BULK else None
@@ -95,7 +97,7 @@ class Session:
                 raise HungUpError
         match kind:
             case requests.PRELOGIN:
-                await self._send(tokens.prelogin())
+                await self._prelogin()
             case requests.LOGIN:
                 await self._login(content)
             case requests.BATCH:
@@ -111,6 +113,13 @@ class Session:
                 await self._send(tokens.done(attention=True))
             case _:
                 raise HungUpError
+
+    async def _prelogin(self) -> None:
+        certificate = self._state.script.certificate
+        await self._send(tokens.prelogin(encrypted=certificate is not None))
+        if certificate is not None:
+            await self._channel.secure(certificate)
+            self._say("secured")
 
     async def _login(self, content: bytes) -> None:
         login = requests.read_login(content)
@@ -204,7 +213,7 @@ class Session:
 
     async def _hang(self) -> None:
         self._say("hanging")
-        async for kind, _, _ in requests.read_packets(self._reader):
+        async for kind, _, _ in requests.read_packets(self._channel):
             if kind == requests.ATTENTION:
                 self._say("attention")
                 await self._send(tokens.done(attention=True))
@@ -250,5 +259,5 @@ class Session:
         for number, part in enumerate(parts, 1):
             is_last = is_whole and number == len(parts)
             head = bytes([4, is_last]) + (len(part) + 8).to_bytes(2, "big")
-            self._writer.write(head + bytes([0, 0, number & 0xFF, 0]) + part)
-        await self._writer.drain()
+            self._channel.write(head + bytes([0, 0, number & 0xFF, 0]) + part)
+        await self._channel.drain()

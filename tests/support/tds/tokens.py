@@ -105,9 +105,10 @@ def transaction_ended(descriptor: int, *, committed: bool) -> bytes:
     return _changed_bytes(kind, b"", struct.pack("<Q", descriptor))
 
 
-def prelogin() -> bytes:
-    """Version 16, no encryption, no MARS."""
-    options = {0: bytes([16, 0, 0x10, 0, 0, 0]), 1: b"\x02", 2: b"\x00", 3: b"", 4: b"\x00"}
+def prelogin(*, encrypted: bool) -> bytes:
+    """Version 16, no MARS, encryption of everything or not at all."""
+    encryption = b"\x01" if encrypted else b"\x02"
+    options = {0: bytes([16, 0, 0x10, 0, 0, 0]), 1: encryption, 2: b"\x00", 3: b"", 4: b"\x00"}
     head, body = b"", b""
     offset = 5 * len(options) + 1
     for code, value in options.items():
