@@ -74,3 +74,11 @@ def test_two_data_sets_do_not_share_a_folder(tmp_path: Path) -> None:
 def test_an_unknown_target_names_the_known_ones() -> None:
     with pytest.raises(DatasetConfigError, match="known: all, compustat"):
         load_datasets(PROJECT / "config").select("nothing")
+
+
+def test_without_a_file_nothing_is_mirrored(tmp_path: Path) -> None:
+    catalog = load_datasets(tmp_path)
+    assert catalog.all() == []
+    assert catalog.targets() == frozenset({"all"})
+    with pytest.raises(DatasetConfigError):
+        catalog.select("all")

@@ -93,7 +93,10 @@ class _Doctor:
         self._mirror = mirror
 
     async def datasets(self) -> str:
-        return f"{len(self._mirror.catalog.all())} data sets"
+        count = len(self._mirror.catalog.all())
+        return (
+            f"{count} data sets" if count else "no `datasets.yaml`: nothing is mirrored from here"
+        )
 
     async def storage(self) -> str:
         usage = await self._mirror.storage.disk()

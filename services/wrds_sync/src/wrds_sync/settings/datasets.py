@@ -154,11 +154,13 @@ class DatasetCatalog:
 
 
 def load_datasets(directory: Path) -> DatasetCatalog:
-    """Read and validate the file.
+    """Read and validate the file; without one, nothing is mirrored from here.
 
     Raises:
         DatasetConfigError: names every problem.
     """
+    if not (directory / FILE).exists():
+        return DatasetCatalog(())
     try:
         config = parse_model(DatasetsConfig, directory / FILE)
     except ConfigError as error:
