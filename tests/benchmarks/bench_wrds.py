@@ -135,6 +135,7 @@ def _rounds(url: str, table: Table, folder: Path) -> dict[str, Took]:
             f"    {table.name:16} {method:11} {ratio:5.2f} of the bound, "
             f"+{best[method].megabytes:.0f} MB, spread {spread:.2f}\n"
         )
+    sys.stdout.flush()
     return best
 
 

@@ -63,7 +63,7 @@ async def sessions(server: WrdsServer) -> int:
     return found
 
 
-@pytest.mark.covers("S5-75")
+@pytest.mark.covers("S5-75", "C-41")
 async def test_three_connections_are_kept_and_two_more_are_opened_under_load(
     server: WrdsServer,
 ) -> None:

@@ -204,6 +204,8 @@ class _Rows:
                     timeout=_NO_TOTAL_SECONDS,
                 )
         except TimeoutError as error:
+            if not deadline.expired():
+                raise  # the network's own
             raise QueryTimeoutError(
                 f"no rows for {self._silence:.0f} s; the copy was cancelled"
             ) from error

@@ -23,7 +23,7 @@ from wrds_sync.adapters.postgres_copy import CopyEngine
 from wrds_sync.adapters.rate_limit import TokenBucket
 from wrds_sync.adapters.wrds_client_catalog import column_infos, describe, tables
 from wrds_sync.adapters.wrds_client_frames import to_frame
-from wrds_sync.adapters.wrds_client_pool import ConnectionPool, Sleep
+from wrds_sync.adapters.wrds_client_pool import ANSWER_SECONDS, ConnectionPool, Sleep
 from wrds_sync.domain.columns import (
     hash_method,
     infinite_dates_statement,
@@ -47,6 +47,9 @@ from wrds_sync.settings.environment import WRDSConfig
 
 ATTEMPTS = 4
 """The first, and three more after a lost connection."""
+
+_HASH_PATIENCE = 12
+"""A statement that hashes all of a table may take so many times the limit of others: an hour."""
 
 _RETRY_BASE_SECONDS = 0.5
 
@@ -99,6 +102,7 @@ class WrdsClient:
         self, selection: Selection, *, with_hash: bool = False, since_year: int | None = None
     ) -> list[PartitionStatistics]:
         """Return row counts by year, ascending, and hashes if asked for."""
+        seconds = self._config.query_timeout_seconds * (_HASH_PATIENCE if with_hash else 1)
 
         async def read(connection: Connection) -> list[PartitionStatistics]:
             described = await describe(connection, selection.table)
@@ -110,13 +114,13 @@ class WrdsClient:
                 hash_method=method,
                 since_year=since_year,
             )
-            rows = await connection.fetch(statement)
+            rows = await connection.fetch(statement, timeout=seconds + ANSWER_SECONDS)
             return [
                 _statistics(selection, row["year"], row["rows"], _named(method, row["hash"]))
                 for row in rows
             ]
 
-        return await self._query(read)
+        return await self._query(read, seconds=seconds)
 
     async def copy(
         self,
@@ -199,11 +203,14 @@ class WrdsClient:
                 )
         return None
 
-    async def _query(self, run: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _query(
+        self, run: Callable[[Connection], Awaitable[T]], *, seconds: float | None = None
+    ) -> T:
         """Run short statements in one transaction, each ended by the server when it takes long."""
+        limit = self._config.query_timeout_seconds if seconds is None else seconds
 
         async def in_transaction() -> T:
-            async with self._pool.transaction(self._config.query_timeout_seconds) as connection:
+            async with self._pool.transaction(limit) as connection:
                 return await run(connection)
 
         return await self._repeated(in_transaction)

@@ -41,6 +41,10 @@ SET LOCAL statement_timeout = {milliseconds};
 # One round trip. Set per transaction, not per connection: that holds behind a pooler as well, and
 # an account's own settings, such as a foreign time zone, cannot change a stored value.
 
+_BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# The last: rows of a cancelled copy are still on their way, and the driver takes them for the
+# answer to the cancellation (0.32). Such a connection is of no more use.
+
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -162,12 +166,13 @@ async def _give_back(
         if not connection.is_closed() and connection.is_in_transaction():
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await connection.execute("ROLLBACK")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-        # The last: rows of a cancelled copy were still on their way, and the driver takes them for
-        # the answer to the cancellation (0.32). Such a connection is of no more use.
-        connection.terminate()
+    except _BROKEN:
+        with contextlib.suppress(asyncpg.InterfaceError):  # it may have been cut meanwhile
+            connection.terminate()
     finally:
-        await pool.release(connection, timeout=_RELEASE_SECONDS)
+        # What led here counts; that the connection is lost as well does not.
+        with contextlib.suppress(*_BROKEN):
+            await pool.release(connection, timeout=_RELEASE_SECONDS)
 
 
 async def _nothing_to_reset(_: Connection) -> None:
