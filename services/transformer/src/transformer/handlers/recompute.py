@@ -182,11 +182,19 @@ class Recompute:
         )
 
     async def preview(
-        self, connection: Connection, entity: Entity, entity_ids: Iterable[str]
+        self,
+        connection: Connection,
+        entity: Entity,
+        entity_ids: Iterable[str],
+        *,
+        once: bool = False,
     ) -> Tally:
-        """Count what `apply` would do, and write nothing (S2-37)."""
+        """Count what `apply` would do, and write nothing (S2-37).
+
+        `once` leaves out entities that a page of lower ids has counted.
+        """
         tally = Tally()
-        plan = await self._identify.preview(connection, entity, entity_ids)
+        plan = await self._identify.preview(connection, entity, entity_ids, once=once)
         states = await self._silver.states(connection, entity, plan.ids)
         async for _, changes, _ in self._changes(connection, entity, plan, states=states):
             tally.add(changes)
