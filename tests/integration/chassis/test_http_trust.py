@@ -67,12 +67,13 @@ def proxied(proxy: CorporateProxy, password: str = PASSWORD) -> dict[str, Any]:
             "PROXY_URL": f"127.0.0.1:{proxy.port}",
             "PROXY_USER": "jdoe",
             "PROXY_PASSWORD": password,
+            "PROXY_DOMAIN": "MAPLE",
         },
         "proxy": {
             "url": "env:PROXY_URL",
             "username": "env:PROXY_USER",
             "password": "env:PROXY_PASSWORD",
-            "domain": "MAPLE",
+            "domain": "env:PROXY_DOMAIN",
         },
     }
 

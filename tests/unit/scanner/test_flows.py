@@ -110,3 +110,12 @@ def test_a_catalog_finds_a_flow_or_one_of_its_steps() -> None:
     assert [step.source for step in flows.steps("daily-market", "dcf")] == ["fmp_dcf"]
     with pytest.raises(ScanRequestError, match="is no active flow"):
         flows.steps("weekly", None)
+
+
+def test_a_check_says_what_becomes_of_a_flow() -> None:
+    (daily,) = load_flows(PROJECT / "config").flows
+    sources = ["russell_2000", "fmp_prices", "fmp_dcf"]
+
+    assert daily.tell(sources) == "daily at 05:00 UTC"
+    assert daily.tell(sources[:1]) == "not active: fmp_dcf, fmp_prices not configured"
+    assert daily.model_copy(update={"schedule": None}).tell(sources) == "by command only"

@@ -249,6 +249,7 @@ async def check(settings: ScannerSettings) -> list[Finding]:
     try:
         catalog = build_catalog(settings, open_one, clock)
         records = build_record_catalog(settings)
+        flows = load_flows(settings.process.config_directory).flows
         access = record_access(settings, open_one, None)
     except PenstockError as error:
         return [_finding("configuration", error.message, category=error.category.value), *standard]
@@ -262,7 +263,9 @@ async def check(settings: ScannerSettings) -> list[Finding]:
             records, lambda entry: open_record_source(entry.records, entry.scan, access)
         )
     ]
-    return [*own, *polled, *standard]
+    known = {*catalog.names(), *records.names()}
+    planned = [_finding(f"flow {flow.name}", flow.tell(known), is_ok=True) for flow in flows]
+    return [*own, *polled, *planned, *standard]
 
 
 def _finding(name: str, text: str, *, is_ok: bool = False, category: str = "") -> Finding:

@@ -108,7 +108,7 @@ class ProxyConfig(_Section):
     username: SecretReference | None = None
     password: SecretReference | None = None
     domain: str = ""
-    """Put before the user name, as `DOMAIN\\user`; empty leaves it out."""
+    """Put before the user name, as `DOMAIN\\user`; empty leaves it out. May be a reference too."""
 
 
 class CaShareConfig(_Section):

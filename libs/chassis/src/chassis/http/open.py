@@ -90,8 +90,9 @@ def make_proxy(config: ProxyConfig, secrets: SecretLookup) -> httpx.Proxy:
     if config.username is None:
         return httpx.Proxy(address)
     user = secrets[config.username]
-    if config.domain:
-        user = f"{config.domain}\\{user}"
+    domain = secrets[config.domain] if config.domain.startswith("env:") else config.domain
+    if domain:
+        user = f"{domain}\\{user}"
     password = secrets[config.password] if config.password else ""
     return httpx.Proxy(address, auth=(user, password))
 

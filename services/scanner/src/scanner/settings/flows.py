@@ -81,6 +81,14 @@ class FlowConfig(_Section):
         """Return the sources of the steps that are not configured."""
         return sorted({step.source for step in self.steps} - set(sources))
 
+    def tell(self, sources: Collection[str]) -> str:
+        """Return in words whether the flow is active, and when it starts."""
+        if missing := self.missing(sources):
+            return f"not active: {', '.join(missing)} not configured"
+        if self.schedule is None:
+            return "by command only"
+        return f"daily at {self.schedule.at:%H:%M} {self.schedule.time_zone}"
+
 
 class FlowsConfig(_Section):
     """The whole file."""
