@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
 
 import pytest
 
@@ -221,6 +222,13 @@ async def test_a_copy_tells_how_far_it_is_after_every_batch(
     copied = await driver.copy(_order(), silence=10, progress=listen)
     assert seen == [100, 200, 250]
     assert copied.rows == 250
+
+
+async def test_a_copy_keeps_to_its_pace(server: ScriptedServer, driver: DriverProcess) -> None:
+    server.follow(_copying(_numbered(300), Load()))
+    began = time.monotonic()
+    await driver.copy(replace(_order(), rows_per_second=300), silence=10)
+    assert time.monotonic() - began >= 0.95
 
 
 @pytest.mark.covers("C-30")

@@ -131,9 +131,18 @@ def test_a_window_grows_to_the_beginning_of_its_first_partition() -> None:
     assert widened.low.text == "2024-02-01"
 
 
-def test_a_window_that_reaches_into_the_first_partition_cannot_be_switched() -> None:
-    # Everything before the window would be switched out with it.
-    assert DIALECT.widen_window(_window("2023-12-20", "2024-01-05"), cases.reports()) is None
+def test_a_window_that_reaches_into_the_first_partition_is_read_from_its_very_beginning() -> None:
+    # Everything before the window is switched out with it.
+    widened = DIALECT.widen_window(_window("2023-12-20", "2024-01-05"), cases.reports())
+    assert widened is not None
+    assert widened.low == Value(ValueType.DATE, "0001-01-01")
+
+
+def test_a_first_partition_that_may_hold_nulls_is_not_switched_for_a_window() -> None:
+    table = cases.reports()
+    nullable = tuple(replace(column, is_nullable=True) for column in table.columns)
+    window = _window("2023-12-20", "2024-01-05")
+    assert DIALECT.widen_window(window, replace(table, columns=nullable)) is None
 
 
 @pytest.mark.covers("C-27")

@@ -62,13 +62,16 @@ class TsqlDialect:
         touched = affected(target.partitions, window)
         if not touched:
             return None
+        column = target.column(window.column)
         lows = [item.lower for item in touched if item.lower is not None]
         if len(lows) < len(touched):
-            # The first partition has no lower end, so everything below the window goes with it:
-            # an incremental refresh would lose it.
+            # The first partition has no lower end, and holds the nulls too: it is exchanged only
+            # when everything below the window can be read as well.
+            lowest = None if column is None or column.is_nullable else types.lowest(column)
+            lows = [] if lowest is None else [lowest]
+        if not lows:
             return None
-        lowest = min(lows, key=cmp_to_key(compare))
-        return replace(window, low=lowest, deletes_missing=True)
+        return replace(window, low=min(lows, key=cmp_to_key(compare)), deletes_missing=True)
 
     def check_predicate(self, predicate: str) -> str | None:
         """Return why a condition from the configuration cannot be used, or None."""

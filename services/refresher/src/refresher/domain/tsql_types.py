@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from refresher.domain.catalog import Column, TypeKind
 from refresher.domain.tsql_names import quote
+from refresher.domain.values import Value, ValueType
 
 _TYPE = re.compile(
     r"^(?P<name>\w+)(?:\((?P<size>max|\d+)(?:,\s*(?P<scale>\d+))?\))?$", re.IGNORECASE
@@ -110,6 +111,23 @@ def followed(target: Column, source: Column) -> Column:
 def as_added(column: Column) -> Column:
     """Return a column of the source as the target gets it: it may be null, and draws nothing."""
     return replace(column, is_nullable=True, identity=None, default=None)
+
+
+_LOWEST = {
+    "tinyint": Value(ValueType.INTEGER, "0"),
+    "smallint": Value(ValueType.INTEGER, str(-(2**15))),
+    "int": Value(ValueType.INTEGER, str(-(2**31))),
+    "bigint": Value(ValueType.INTEGER, str(-(2**63))),
+    "date": Value(ValueType.DATE, "0001-01-01"),
+    "datetime": Value(ValueType.TIMESTAMP, "1753-01-01T00:00:00"),
+    "smalldatetime": Value(ValueType.TIMESTAMP, "1900-01-01T00:00:00"),
+    "datetime2": Value(ValueType.TIMESTAMP, "0001-01-01T00:00:00"),
+}
+
+
+def lowest(column: Column) -> Value | None:
+    """Return the smallest value of a column's type, where bounds of that type are known."""
+    return _LOWEST.get(parts(column.type).name)
 
 
 # --- the way across ----------------------------------------------------------------------------
