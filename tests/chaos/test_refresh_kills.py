@@ -156,7 +156,8 @@ async def one_refresh(hub: Hub, failpoint: str) -> None:
     assert [line["table_key"] for line in lines] == ["events", "lines", "orders"], failpoint
 
     undo_id = await hub.queue("refresh-undo", "all", plan=run_id)
-    assert await work(hub, "refresh.in_undo") == -signal.SIGKILL
+    undo_failpoint = "refresh.in_undo" if failpoint < "refresh.loaded" else "refresh.undone"
+    assert await work(hub, undo_failpoint) == -signal.SIGKILL
     assert set(await generations(hub)) <= {OLD, NEW}
     await declare_dead(hub)
     assert await work(hub) == 0

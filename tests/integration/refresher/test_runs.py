@@ -231,6 +231,23 @@ async def test_only_the_latest_refresh_is_taken_back(hub: Hub) -> None:
     assert await hub.estate.in_uat("select string_agg(customer, '') from orders") == "old"
 
 
+async def test_what_was_swapped_before_a_failure_can_be_taken_back(hub: Hub) -> None:
+    """Two tables that nothing connects: the first is swapped, the second stops at its guard."""
+    await hub.estate.production_does("create table zones (id int primary key)")
+    await hub.estate.uat_does(
+        "create table zones (id int primary key)", "insert into zones values (1)"
+    )
+    await hub.estate.give_to_roles()
+    hub.config["tables"].append({"name": "zones"})
+    row = await hub.run("refresh", "all", table="all")
+    assert row["status"] == "failed"
+    assert "zones: the source has 0 rows" in row["message"]
+    assert await hub.estate.in_uat(COUNT) == 100
+    await hub.undo(row)
+    assert await hub.estate.in_uat("select string_agg(customer, '') from orders") == "old"
+    assert await staging(hub) == 0
+
+
 async def test_what_testers_did_since_survives_an_undo(hub: Hub) -> None:
     row = await hub.refresh("orders")
     await hub.estate.uat_does("insert into orders values (500, 'the testers own')")

@@ -15,7 +15,7 @@ from chassis.errors import SettingsError
 from chassis.process import exit_on_bad_settings, serve
 from chassis.settings import load_settings
 from refresher import app
-from refresher.settings import OnceSettings, RefresherSettings
+from refresher.settings import OnceSettings, RefresherSettings, own_environment
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     if arguments.config is not None:
         return _once(arguments)
     try:
-        settings = load_settings(RefresherSettings)
+        settings = load_settings(RefresherSettings, environment=own_environment())
     except SettingsError as error:
         if arguments.check:
             return settings_main(app.SERVICE, error)
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _once(arguments: argparse.Namespace) -> int:
     try:
-        settings = load_settings(OnceSettings)
+        settings = load_settings(OnceSettings, environment=own_environment())
     except SettingsError as error:
         return exit_on_bad_settings(error)
     once = app.Once(

@@ -244,6 +244,10 @@ class Ledger(Protocol):
         """Return each table's last refresh that was not undone."""
         ...
 
+    async def recorded(self, connection: Connection, plan_id: str) -> set[str]:
+        """Return the tables that a plan has swapped and not taken back."""
+        ...
+
     async def newer(self, connection: Connection, plan_id: str) -> list[str]:
         """Return tables of a plan that were refreshed again after it."""
         ...

@@ -1,5 +1,6 @@
 """What the refresher reads from its environment: credentials, the key of the masks, the file."""
 
+import os
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -45,3 +46,19 @@ class OnceSettings(BaseModel):
     database: DatabaseSettings
     process: ProcessSettings
     refresher: RefresherPart
+
+
+_SHARED = ("SOURCE_", "TARGET_")
+_OURS = ("SOURCE_DB_", "TARGET_DB_")
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment without what merely begins like our logins: `SOURCE_DATE_EPOCH`.
+
+    Names beginning with a known prefix are otherwise taken for misspelt settings.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - the settings module
+        if not name.startswith(_SHARED) or name.startswith(_OURS)
+    }

@@ -142,6 +142,14 @@ class PostgresLedger:
         rows = await connection.fetch(_LAST, list(keys))
         return {row["table_key"]: _last(row) for row in rows}
 
+    async def recorded(self, connection: Connection, plan_id: str) -> set[str]:
+        """Return the tables that a plan has swapped and not taken back."""
+        rows = await connection.fetch(
+            "select table_key from refresher.refreshes where plan_id = $1 and undone_at is null",
+            plan_id,
+        )
+        return {row["table_key"] for row in rows}
+
     async def newer(self, connection: Connection, plan_id: str) -> list[str]:
         """Return tables of a plan that were refreshed again after it."""
         return [row["table_key"] for row in await connection.fetch(_NEWER, plan_id)]

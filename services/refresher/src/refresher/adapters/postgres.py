@@ -15,6 +15,7 @@ from refresher.adapters.copy_binary import MaskedStream
 from refresher.adapters.postgres_catalog import read_catalog
 from refresher.adapters.postgres_connections import Connections
 from refresher.adapters.postgres_copy import Pace, copy_rows
+from refresher.adapters.postgres_reading import measure, summarise_table
 from refresher.adapters.postgres_swap import Exchange, execute_once, prepare, run_each
 from refresher.domain.catalog import Catalog, Extent, Side, TableRef
 from refresher.domain.dialect import Dialect
@@ -23,14 +24,12 @@ from refresher.domain.masking import Masker
 from refresher.domain.pgsql import PostgresDialect, names
 from refresher.domain.plan import ComponentPlan, Plan, Swap, TablePlan
 from refresher.domain.statements import Statement
-from refresher.domain.values import Value
-from refresher.domain.verification import ColumnSummary, Summary, Verification
+from refresher.domain.verification import Summary, Verification
 from refresher.errors import SwapBusyError
 from refresher.ports import Fence, Loaded, Progress, Question, Swapped
 
 _TABLES_AT_ONCE = 2
 _SCHEMA_ATTEMPTS = 50
-_FEW = 100_000
 
 
 @contextlib.asynccontextmanager
@@ -72,7 +71,7 @@ class PostgresEngine:
     async def measure(self, side: Side, questions: Sequence[Question]) -> list[Extent]:
         """Answer questions about sizes and bounds."""
         async with self._sides[side].lend() as connection:
-            return [await _measure(connection, side, question) for question in questions]
+            return [await measure(connection, side, question) for question in questions]
 
     # --- schema ----------------------------------------------------------------------------
     async def apply_schema(self, target: VerifiedTarget, table: TablePlan) -> None:
@@ -205,11 +204,11 @@ class PostgresEngine:
 
         async def there() -> Summary:
             async with self._read(load.snapshot) as connection:
-                return await _summarise(connection, table, table.source_summary)
+                return await summarise_table(connection, table, table.source_summary)
 
         async def here() -> Summary:
             async with self._sides[Side.TARGET].lend() as connection:
-                return await _summarise(connection, table, table.staging_summary)
+                return await summarise_table(connection, table, table.staging_summary)
 
         async with asyncio.TaskGroup() as group:
             source, staging = group.create_task(there()), group.create_task(here())
@@ -246,7 +245,7 @@ class PostgresEngine:
     async def summarise(self, target: VerifiedTarget, table: TablePlan) -> Summary:
         """Execute `table.target_summary`."""
         async with self._sides[Side.TARGET].write(target) as connection:
-            return await _summarise(connection, table, table.target_summary)
+            return await summarise_table(connection, table, table.target_summary)
 
     # --- ending ----------------------------------------------------------------------------
     async def clean(self, target: VerifiedTarget, table: TablePlan) -> None:
@@ -322,64 +321,6 @@ def _bytes_pace(load: _Load) -> float | None:
         return None
     width = max(estimate.bytes / estimate.rows if estimate.rows else 0.0, 32.0)
     return pace * width
-
-
-async def _measure(connection: Connection, side: Side, question: Question) -> Extent:
-    table = names.table(question.ref)
-    where = f" where ({question.predicate})" if question.predicate else ""
-    parts = ["count(*) as rows"] if side is Side.TARGET else ["max(null::bigint) as rows"]
-    for name, alias in ((question.column, ""), (question.key, "key_")):
-        if name is not None:
-            column = names.quote(name)
-            parts += [f"min({column}) as {alias}low", f"max({column}) as {alias}high"]
-    if question.column is not None and question.counts_nulls:
-        parts.append(f"count(*) filter (where {names.quote(question.column)} is null) as nulls")
-    row = await connection.fetchrow(f"select {', '.join(parts)} from {table}{where}")  # noqa: S608
-    found = dict(row or {})
-    low, high = found.get("low"), found.get("high")
-    rows = found["rows"]
-    if rows is None:
-        rows = await connection.fetchval(_ESTIMATE, question.ref.schema, question.ref.name)
-        if not rows:
-            # Never analysed, or small: counting so far costs little.
-            few = f"(select from {table}{where} limit {_FEW})"
-            rows = await connection.fetchval(f"select count(*) from {few} as few")  # noqa: S608
-    return Extent(
-        rows=max(int(rows), 0),
-        low=None if low is None else Value.of(low),
-        high=None if high is None else Value.of(high),
-        key_low=found.get("key_low"),
-        key_high=found.get("key_high"),
-        nulls=found.get("nulls") or 0,
-    )
-
-
-_ESTIMATE = """
-select coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint
-from pg_class c join pg_namespace n on n.oid = c.relnamespace,
-    pg_class l
-where n.nspname = $1 and c.relname = $2
-  and (l.oid = c.oid or l.oid in (select relid from pg_partition_tree(c.oid)))
-"""
-
-
-async def _summarise(
-    connection: Connection, table: TablePlan, statement: Statement | None
-) -> Summary:
-    assert statement is not None  # noqa: S101 - every plan has its summaries
-    parameters = (value.scalar for value in statement.parameters)
-    row = await connection.fetchrow(statement.sql, *parameters, timeout=None)
-    found = dict(row or {})
-    columns = {
-        column.name: ColumnSummary(
-            nulls=found[f"nulls_{position}"],
-            low=found.get(f"low_{position}"),
-            high=found.get(f"high_{position}"),
-        )
-        for position, column in enumerate(table.columns)
-        if f"nulls_{position}" in found
-    }
-    return Summary(rows=found["rows"], columns=columns, checksum=found.get("checksum"))
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ so a worker that takes over after a crash finds either the old rows or the new o
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +117,9 @@ class Applying:
             await work.context.checkpoint(progress.state())
             await reach("refresh.verified")
         await self._say(work, progress, f"swapping {_names(component)}")
+        if self._config.settings.verbose_logging:
+            for statement in component.swap:
+                get_logger().info("refresh_statement", table=statement.table, sql=statement.sql)
         swapped = await work.engine.swap(work.target, work.stored.plan, component, fence=work.fence)
         await reach("refresh.before_record")
         await self._record(work, progress, loaded, swapped)
@@ -220,9 +223,15 @@ class Applying:
             yield Fence(run_id=plan.plan_id, token=token)
 
     async def undo(
-        self, context: RunContext, engine: Engine, target: VerifiedTarget, stored: StoredPlan
+        self,
+        context: RunContext,
+        engine: Engine,
+        target: VerifiedTarget,
+        *,
+        stored: StoredPlan,
+        recorded: Collection[str],
     ) -> RunCounts:
-        """Put back what the plan replaced, the last component first.
+        """Put back what the plan replaced in the tables that it has swapped, the last one first.
 
         Raises:
             RefreshError: what undo needs is gone.
@@ -232,11 +241,14 @@ class Applying:
         async with self._exclusive(plan) as fence:
             async with watched(context):
                 for component in reversed(plan.components):
+                    if component.tables[0].key not in recorded:
+                        continue
                     swapped = await engine.undo(target, plan, component, fence=fence)
                     counts = _add_undone(counts, swapped)
                     await context.report(counts, message=f"undone {_names(component)}")
             async with context.transaction() as transaction:
                 await self._ledger.undone(transaction.connection, plan.plan_id)
+            await reach("refresh.undone")
             for table in plan.tables:
                 await engine.clean(target, table)
                 await engine.forget(target, table)

@@ -226,15 +226,16 @@ class Refresher:
         except PermanentError as error:
             status = "cancelled" if isinstance(error, RunCancelledError) else "failed"
             async with context.transaction() as transaction:
-                await self.ledger.mark(
-                    transaction.connection, plan_id, status, message=error.message
-                )
-                await self._audit(context, transaction.connection, f"refresh.{status}", stored)
+                connection = transaction.connection
+                if await self.ledger.recorded(connection, plan_id):
+                    # What was swapped before the failure can be taken back.
+                    await self.ledger.applied(connection, plan_id, keep_hours=self._keep_hours)
+                await self.ledger.mark(connection, plan_id, status, message=error.message)
+                await self._audit(context, connection, f"refresh.{status}", stored)
             raise
         async with context.transaction() as transaction:
             connection = transaction.connection
-            hours = self.config.settings.undo_keep_hours
-            await self.ledger.applied(connection, plan_id, keep_hours=hours)
+            await self.ledger.applied(connection, plan_id, keep_hours=self._keep_hours)
             await self._audit(context, connection, "refresh.applied", stored, counts=counts)
         return counts
 
@@ -243,30 +244,39 @@ class Refresher:
         """Take back what a plan did."""
         stored = await self._find(_read(PlanParameters, context.run).plan)
         plan_id = stored.plan.plan_id
-        if stored.status != "applied":
-            raise PlanRefusedError(
-                f"plan {plan_id} is {stored.status}: only an applied one can be taken back"
-            )
         async with self.database.connection() as connection:
+            recorded = await self.ledger.recorded(connection, plan_id)
             newer = await self.ledger.newer(connection, plan_id)
             kept = await self.ledger.kept(connection)
+        # A worker that takes over may find everything done but the cleaning.
+        is_resumed = stored.status == "undone" and context.run.attempts > 1
+        if not recorded and not is_resumed:
+            raise PlanRefusedError(
+                f"plan {plan_id} is {stored.status}: there is nothing to take back"
+            )
         if newer:
             raise PlanRefusedError(
                 f"these were refreshed again since: {', '.join(newer)}; take that back first"
             )
-        if plan_id not in kept:
+        if plan_id not in kept and not is_resumed:
             raise RefreshError("the rows that were replaced are not kept any longer")
         async with self.open_engine() as engine:
             target = await self.planning.verified(engine)
             if target.fingerprint != stored.plan.target:
                 raise UnsafeTargetError("the plan was made for another target")
-            counts = await self.applying.undo(context, engine, target, stored)
+            counts = await self.applying.undo(
+                context, engine, target, stored=stored, recorded=recorded
+            )
         async with context.transaction() as transaction:
             await self._audit(
                 context, transaction.connection, "refresh.undone", stored, counts=counts
             )
         metrics.UNDONE.inc()
         return counts
+
+    @property
+    def _keep_hours(self) -> float:
+        return self.config.settings.undo_keep_hours
 
     # --- parts -----------------------------------------------------------------------------
     def _keys(self, target: str) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from refresher.domain.catalog import Catalog, Column, Table, TypeKind
 from refresher.domain.config import LocalRows, Strategy, SyncMode, TableConfig
 from refresher.domain.dialect import TableDraft
 from refresher.domain.pgsql import names, reading
-from refresher.domain.pgsql.merge import Merge, staging_ref, undo_ref, write_statements
+from refresher.domain.pgsql.merge import Merge, staging_ref, undo_ref
 from refresher.domain.pgsql.names import quote
 from refresher.domain.pgsql.switch import Exchange, affected
+from refresher.domain.pgsql.writing import write_statements
 from refresher.domain.plan import Swap, TablePlan, Window
 from refresher.domain.statements import Statement
 from refresher.domain.values import compare

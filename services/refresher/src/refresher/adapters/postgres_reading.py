@@ -1,0 +1,72 @@
+"""Numbers that are read from either database: sizes and bounds for plans, and summaries."""
+
+from chassis.db import Connection
+from refresher.domain.catalog import Extent, Side
+from refresher.domain.pgsql import names
+from refresher.domain.plan import TablePlan
+from refresher.domain.statements import Statement
+from refresher.domain.values import Value
+from refresher.domain.verification import ColumnSummary, Summary
+from refresher.ports import Question
+
+_FEW = 100_000
+
+
+async def measure(connection: Connection, side: Side, question: Question) -> Extent:
+    """Answer one question about sizes and bounds."""
+    table = names.table(question.ref)
+    where = f" where ({question.predicate})" if question.predicate else ""
+    parts = ["count(*) as rows"] if side is Side.TARGET else ["max(null::bigint) as rows"]
+    for name, alias in ((question.column, ""), (question.key, "key_")):
+        if name is not None:
+            column = names.quote(name)
+            parts += [f"min({column}) as {alias}low", f"max({column}) as {alias}high"]
+    if question.column is not None and question.counts_nulls:
+        parts.append(f"count(*) filter (where {names.quote(question.column)} is null) as nulls")
+    row = await connection.fetchrow(f"select {', '.join(parts)} from {table}{where}")  # noqa: S608
+    found = dict(row or {})
+    low, high = found.get("low"), found.get("high")
+    rows = found["rows"]
+    if rows is None:
+        rows = await connection.fetchval(_ESTIMATE, question.ref.schema, question.ref.name)
+        if not rows:
+            # Never analysed, or small: counting so far costs little.
+            few = f"(select from {table}{where} limit {_FEW})"
+            rows = await connection.fetchval(f"select count(*) from {few} as few")  # noqa: S608
+    return Extent(
+        rows=max(int(rows), 0),
+        low=None if low is None else Value.of(low),
+        high=None if high is None else Value.of(high),
+        key_low=found.get("key_low"),
+        key_high=found.get("key_high"),
+        nulls=found.get("nulls") or 0,
+    )
+
+
+_ESTIMATE = """
+select coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint
+from pg_class c join pg_namespace n on n.oid = c.relnamespace,
+    pg_class l
+where n.nspname = $1 and c.relname = $2
+  and (l.oid = c.oid or l.oid in (select relid from pg_partition_tree(c.oid)))
+"""
+
+
+async def summarise_table(
+    connection: Connection, table: TablePlan, statement: Statement | None
+) -> Summary:
+    """Execute a summary; its statement has no time limit, since it reads whole tables."""
+    assert statement is not None  # noqa: S101 - every plan has its summaries
+    parameters = (value.scalar for value in statement.parameters)
+    row = await connection.fetchrow(statement.sql, *parameters, timeout=None)
+    found = dict(row or {})
+    columns = {
+        column.name: ColumnSummary(
+            nulls=found[f"nulls_{position}"],
+            low=found.get(f"low_{position}"),
+            high=found.get(f"high_{position}"),
+        )
+        for position, column in enumerate(table.columns)
+        if f"nulls_{position}" in found
+    }
+    return Summary(rows=found["rows"], columns=columns, checksum=found.get("checksum"))
