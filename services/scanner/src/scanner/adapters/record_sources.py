@@ -14,6 +14,7 @@ from scanner.adapters.ldap_directory import LdapDirectory
 from scanner.adapters.record_inventory import PostgresRecordInventory
 from scanner.adapters.series_memory import PostgresSeriesMemory
 from scanner.adapters.sql_postgres import PostgresRecords
+from scanner.adapters.sql_server import SqlServerRecords
 from scanner.ports.records import RecordList, RecordSource
 from scanner.settings.file_list import FileListRecords
 from scanner.settings.http import HttpRecords
@@ -41,6 +42,9 @@ def open_record_source(
     match config:
         case HttpRecords():
             return HttpSource(config, _http_access(access))
+        case SqlRecords(dialect="sqlserver"):
+            connection = access.secrets[config.url]
+            return SqlServerRecords(config, connection=connection, cursor=cursor)
         case SqlRecords():
             return PostgresRecords(config, url=access.secrets[config.url], cursor=cursor)
         case LdapRecords():

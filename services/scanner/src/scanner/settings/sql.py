@@ -23,7 +23,7 @@ _TYPES: dict[str, Any] = {
 
 
 class SqlParameter(BaseModel):
-    """One value for the query's `$1`, `$2`, …; never part of its text."""
+    """One value for the query's `$1`, `$2`, … (SQL Server: `?`); never part of its text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,9 +43,12 @@ class SqlRecords(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["sql"]
-    dialect: Literal["postgresql"] = "postgresql"
+    dialect: Literal["postgresql", "sqlserver"] = "postgresql"
     url: SecretReference
-    """The connection address; it holds the password, so it is a secret."""
+    """The connection address; it holds the password, so it is a secret.
+
+    Of SQL Server `Server=host,1433;Database=…;UID=…;PWD=…;Encrypt=yes;ConnectRetryCount=0`.
+    """
 
     query: Annotated[str, StringConstraints(min_length=1)]
     """One `select`; without a `;`. Its columns are the record's fields."""
@@ -55,7 +58,8 @@ class SqlRecords(BaseModel):
     """By which single records can be asked for, when the record's `id` is this one column."""
 
     cursor_column: ColumnName | None = None
-    """A column that only grows: the time of the last change, or a row version."""
+    """A column that only grows: the time of the last change, or a number; of SQL Server a number is
+    a `rowversion`."""
 
     page_size: Annotated[int, Field(ge=1, le=10000)] = 1000
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
