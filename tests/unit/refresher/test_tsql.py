@@ -170,7 +170,29 @@ def test_no_two_tables_of_ours_have_a_constraint_of_the_same_name(name: str) -> 
         re.findall(r"ADD CONSTRAINT (\[.*?\])", item.sql) for _, item in cases.statements(name)
     ]
     found = [constraint for constraints in added for constraint in constraints]
-    assert len(found) == len(set(found)) > 0
+    # Staging is made again by an undo, after it was removed.
+    assert len(set(found)) > 0
+    assert {constraint[1:8] for constraint in found} <= {"s_9f2c_", "u_9f2c_"}
+
+
+@pytest.mark.parametrize("name", ["switch_partitions", "switch_table", "rename_table"])
+def test_old_rows_that_are_kept_hold_on_to_no_row_of_another_table(name: str) -> None:
+    swapped = [item.sql for part, item in cases.statements(name) if part == "swap"]
+    kept = [sql for sql in swapped if "[u_9f2c_DailyReports]" in sql]
+    assert kept
+    added = [sql for sql in kept if "FOREIGN KEY" in sql]
+    freed = [sql for sql in kept if "NOCHECK CONSTRAINT [u_9f2c_FK_Daily_Customers]" in sql]
+    assert (added, len(freed)) == ([], 1 if name == "rename_table" else 0)
+
+
+@pytest.mark.parametrize("name", ["switch_partitions", "switch_table"])
+def test_an_undo_makes_the_table_again_that_was_removed_after_the_swap(name: str) -> None:
+    undone = [item.sql for part, item in cases.statements(name) if part == "undo"]
+    made = next(n for n, sql in enumerate(undone) if "CREATE TABLE" in sql and "[s_9f2c" in sql)
+    proven = next(n for n, sql in enumerate(undone) if "FOREIGN KEY" in sql and "[u_9f2c" in sql)
+    moved = next(n for n, sql in enumerate(undone) if " SWITCH" in sql)
+    assert made < moved
+    assert proven < moved
 
 
 def test_repeating_the_stage_never_drops_the_old_rows_of_a_swap() -> None:

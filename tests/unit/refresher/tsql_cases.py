@@ -143,6 +143,15 @@ def reports() -> Table:
             Check(name="CK_total", definition="([total]>=(0))"),
             Check(name="CK_old", definition="([id]>(0))", is_trusted=False, is_enabled=False),
         ),
+        foreign_keys=(
+            ForeignKey(
+                name="FK_Daily_Customers",
+                table=DAILY,
+                columns=("id",),
+                references=CUSTOMERS,
+                referenced_columns=("id",),
+            ),
+        ),
         partition_key=("report_date",),
         partitions=tuple(
             Partition(ref=DAILY, number=number, bound="", lower=low, upper=high)

@@ -45,6 +45,11 @@ CHECK ([id]>(0))
 ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] NOCHECK CONSTRAINT [s_9f2c_CK_old]
 ;
 
+-- add a reference and prove it
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT
+[s_9f2c_FK_Daily_Customers] FOREIGN KEY ([id]) REFERENCES [dbo].[Customers] ([id])
+;
+
 -- gather statistics of staging
 UPDATE STATISTICS [penstock_refresh].[s_9f2c_DailyReports]
 ;
@@ -84,6 +89,11 @@ EXECUTE sp_rename @objname = N'[dbo].[CK_old]', @newname = N'u_9f2c_CK_old', @ob
 ;
 
 -- rename; lock SCH-M
+EXECUTE sp_rename @objname = N'[dbo].[FK_Daily_Customers]', @newname = N'u_9f2c_FK_Daily_Customers',
+@objtype = N'OBJECT'
+;
+
+-- rename; lock SCH-M
 EXECUTE sp_rename @objname = N'[dbo].[DailyReports]', @newname = N'u_9f2c_DailyReports', @objtype =
 N'OBJECT'
 ;
@@ -115,6 +125,15 @@ N'OBJECT'
 EXECUTE sp_rename @objname = N'[dbo].[s_9f2c_CK_old]', @newname = N'CK_old', @objtype = N'OBJECT'
 ;
 
+-- rename; lock SCH-M
+EXECUTE sp_rename @objname = N'[dbo].[s_9f2c_FK_Daily_Customers]', @newname = N'FK_Daily_Customers',
+@objtype = N'OBJECT'
+;
+
+-- let go of a reference
+ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] NOCHECK CONSTRAINT [u_9f2c_FK_Daily_Customers]
+;
+
 -- ===== after =====
 
 -- gather statistics
@@ -135,6 +154,11 @@ N'OBJECT'
 
 -- rename; lock SCH-M
 EXECUTE sp_rename @objname = N'[dbo].[CK_old]', @newname = N's_9f2c_CK_old', @objtype = N'OBJECT'
+;
+
+-- rename; lock SCH-M
+EXECUTE sp_rename @objname = N'[dbo].[FK_Daily_Customers]', @newname = N's_9f2c_FK_Daily_Customers',
+@objtype = N'OBJECT'
 ;
 
 -- rename; lock SCH-M
@@ -167,6 +191,19 @@ N'OBJECT'
 
 -- rename; lock SCH-M
 EXECUTE sp_rename @objname = N'[dbo].[u_9f2c_CK_old]', @newname = N'CK_old', @objtype = N'OBJECT'
+;
+
+-- rename; lock SCH-M
+EXECUTE sp_rename @objname = N'[dbo].[u_9f2c_FK_Daily_Customers]', @newname = N'FK_Daily_Customers',
+@objtype = N'OBJECT'
+;
+
+-- let go of a reference
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] NOCHECK CONSTRAINT [s_9f2c_FK_Daily_Customers]
+;
+
+-- check the reference for every row
+ALTER TABLE [dbo].[DailyReports] WITH CHECK CHECK CONSTRAINT [FK_Daily_Customers]
 ;
 
 -- ===== DailyReports clean =====

@@ -45,6 +45,11 @@ CHECK ([id]>(0))
 ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] NOCHECK CONSTRAINT [s_9f2c_CK_old]
 ;
 
+-- add a reference and prove it
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT
+[s_9f2c_FK_Daily_Customers] FOREIGN KEY ([id]) REFERENCES [dbo].[Customers] ([id])
+;
+
 -- gather statistics of staging
 UPDATE STATISTICS [penstock_refresh].[s_9f2c_DailyReports]
 ;
@@ -121,6 +126,44 @@ UPDATE STATISTICS [dbo].[DailyReports]
 ;
 
 -- ===== undo =====
+
+-- remove an older table of the same name
+DROP TABLE IF EXISTS [penstock_refresh].[s_9f2c_DailyReports]
+;
+
+-- make a twin of the table
+CREATE TABLE [penstock_refresh].[s_9f2c_DailyReports] ([id] bigint IDENTITY(1,1) NOT NULL,
+[report_date] date NOT NULL, [total] float(53) NULL) ON [PRIMARY]
+;
+
+-- build an index
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] ADD CONSTRAINT [s_9f2c_PK_Daily] PRIMARY KEY
+CLUSTERED ([id] ASC, [report_date] ASC) ON [PRIMARY]
+;
+
+-- build an index
+CREATE NONCLUSTERED INDEX [IX_Daily_total] ON [penstock_refresh].[s_9f2c_DailyReports] ([total] ASC)
+WHERE ([total] IS NOT NULL) WITH (DATA_COMPRESSION = PAGE) ON [PRIMARY]
+;
+
+-- add a check and prove it
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT [s_9f2c_CK_total]
+CHECK ([total]>=(0))
+;
+
+-- add a check and prove it
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] WITH NOCHECK ADD CONSTRAINT [s_9f2c_CK_old]
+CHECK ([id]>(0))
+;
+
+-- as the target has it
+ALTER TABLE [penstock_refresh].[s_9f2c_DailyReports] NOCHECK CONSTRAINT [s_9f2c_CK_old]
+;
+
+-- add a reference and prove it
+ALTER TABLE [penstock_refresh].[u_9f2c_DailyReports] WITH CHECK ADD CONSTRAINT
+[u_9f2c_FK_Daily_Customers] FOREIGN KEY ([id]) REFERENCES [dbo].[Customers] ([id])
+;
 
 -- move the old rows out; lock SCH-M
 ALTER TABLE [dbo].[DailyReports] SWITCH TO [penstock_refresh].[s_9f2c_DailyReports]

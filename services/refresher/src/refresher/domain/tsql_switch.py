@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from refresher.domain import tsql_names as names
 from refresher.domain import tsql_types as types
-from refresher.domain.catalog import Column, Index, Partition, TableRef
+from refresher.domain.catalog import Check, Column, ForeignKey, Index, Partition, TableRef
 from refresher.domain.dialect import TableDraft
 from refresher.domain.plan import Swap, TablePlan, Window
 from refresher.domain.statements import Statement
@@ -70,6 +70,7 @@ class Switch:
         return (
             *arrival_statements(self._draft, self._plan),
             *self._finish(self._plan.staging),
+            *self._references(self._plan.staging),
             self._say(f"UPDATE STATISTICS {self._staging}", "gather statistics of staging"),
         )
 
@@ -90,7 +91,7 @@ class Switch:
         ]
 
     def _finish(self, ref: TableRef) -> list[Statement]:
-        """Return indexes, checks and references, clustered index first."""
+        """Return indexes and checks, clustered index first."""
         table = self._draft.target
         twin = names.table(ref)
         ordered = sorted(table.indexes, key=lambda item: item.facts.get("clustered") != "yes")
@@ -98,41 +99,55 @@ class Switch:
             self._say(_index(index, twin, self._own(ref, index.name)), "build an index")
             for index in ordered
         ]
-        statements += [
-            self._say(
-                f"ALTER TABLE {twin} WITH {'CHECK' if check.is_trusted else 'NOCHECK'} "
-                f"ADD CONSTRAINT {quote(self._own(ref, check.name))} CHECK {check.definition}",
-                "add a check and prove it",
+        for check in table.checks:
+            statements += self._constrain(
+                ref, check, f"CHECK {check.definition}", purpose="add a check and prove it"
             )
-            for check in table.checks
-        ]
-        statements += [
-            self._say(
-                f"ALTER TABLE {twin} WITH {'CHECK' if key.is_trusted else 'NOCHECK'} "
-                f"ADD CONSTRAINT {quote(self._own(ref, key.name))} "
-                f"FOREIGN KEY ({names.listed(key.columns)}) "
-                f"REFERENCES {names.table(key.references)} "
-                f"({names.listed(key.referenced_columns)}){_actions(key.on_delete)}",
-                "add a reference and prove it",
+        return statements
+
+    def _references(self, ref: TableRef) -> list[Statement]:
+        """Return the references that a table must prove before its rows move to the target.
+
+        A table that keeps old rows has none: it would hold on to rows of tables that are refreshed
+        in the meantime.
+        """
+        statements = []
+        for key in self._draft.target.foreign_keys:
+            definition = (
+                f"FOREIGN KEY ({names.listed(key.columns)}) REFERENCES "
+                f"{names.table(key.references)} ({names.listed(key.referenced_columns)})"
+                f"{_actions(key.on_delete)}"
             )
-            for key in table.foreign_keys
-        ]
-        disabled = [check.name for check in table.checks if not check.is_enabled]
-        disabled += [key.name for key in table.foreign_keys if not key.is_enabled]
-        statements += [
-            self._say(
-                f"ALTER TABLE {twin} NOCHECK CONSTRAINT {quote(self._own(ref, name))}",
-                "as the target has it",
+            statements += self._constrain(
+                ref, key, definition, purpose="add a reference and prove it"
             )
-            for name in disabled
+        return statements
+
+    def _constrain(
+        self, ref: TableRef, item: Check | ForeignKey, definition: str, *, purpose: str
+    ) -> list[Statement]:
+        """Return what adds a constraint, as trusted and as enabled as the target's."""
+        twin, name = names.table(ref), quote(self._own(ref, item.name))
+        trust = "CHECK" if item.is_trusted else "NOCHECK"
+        statements = [
+            self._say(
+                f"ALTER TABLE {twin} WITH {trust} ADD CONSTRAINT {name} {definition}", purpose
+            )
         ]
+        if not item.is_enabled:
+            switch = f"ALTER TABLE {twin} NOCHECK CONSTRAINT {name}"
+            statements.append(self._say(switch, "as the target has it"))
         return statements
 
     # --- swap ------------------------------------------------------------------------------
     def swap(self) -> list[Statement]:
         """Return the switch itself: old rows out, new rows in."""
         if self._is_rename:
-            return [*self._rename_out(self._plan.undo), *self._rename_in(self._plan.staging)]
+            return [
+                *self._rename_out(self._plan.undo),
+                *self._rename_in(self._plan.staging),
+                *self._let_go(self._plan.undo),
+            ]
         return [
             # Here and not before: the old rows of a swap that is done must never be dropped.
             *self._twin(self._plan.undo),
@@ -143,10 +158,44 @@ class Switch:
         ]
 
     def undo(self) -> list[Statement]:
-        """Return the switch backwards."""
+        """Return the switch backwards; staging was removed after the swap."""
         if self._is_rename:
-            return [*self._rename_out(self._plan.staging), *self._rename_in(self._plan.undo)]
-        return [*self._moves(self._undo, self._staging), *self._reseed()]
+            return [
+                *self._rename_out(self._plan.staging),
+                *self._rename_in(self._plan.undo),
+                *self._let_go(self._plan.staging),
+                *self._hold_on(),
+            ]
+        return [
+            *self._twin(self._plan.staging),
+            *self._finish(self._plan.staging),
+            *self._references(self._plan.undo),
+            *self._moves(self._undo, self._staging),
+            *self._reseed(),
+        ]
+
+    def _let_go(self, ref: TableRef) -> list[Statement]:
+        """Return what keeps a table that was put aside from holding on to rows of others."""
+        return [
+            self._say(
+                f"ALTER TABLE {names.table(ref)} "
+                f"NOCHECK CONSTRAINT {quote(self._own(ref, key.name))}",
+                "let go of a reference",
+            )
+            for key in self._draft.target.foreign_keys
+        ]
+
+    def _hold_on(self) -> list[Statement]:
+        """Return what proves the references of a table that has come back."""
+        return [
+            self._say(
+                f"ALTER TABLE {self._target} WITH {'CHECK' if key.is_trusted else 'NOCHECK'} "
+                f"CHECK CONSTRAINT {quote(key.name)}",
+                "check the reference for every row",
+            )
+            for key in self._draft.target.foreign_keys
+            if key.is_enabled
+        ]
 
     def _refuse_losses(self) -> list[Statement]:
         """Return what stops a switch that would empty columns which only the target has."""
