@@ -164,7 +164,12 @@ set version = excluded.version, content_hash = excluded.content_hash,
 
 @contextlib.asynccontextmanager
 async def open_hub(
-    database_url: str, entities: dict[str, Entity], *, chunk: int = 100, page: int = 500
+    database_url: str,
+    entities: dict[str, Entity],
+    *,
+    chunk: int = 100,
+    page: int = 500,
+    chunk_bytes: int = 2**20,
 ) -> AsyncGenerator[Hub]:
     settings = DatabaseSettings.model_validate({"DATABASE_URL": database_url})
     database = await Database.open(settings, "transformer")
@@ -173,7 +178,7 @@ async def open_hub(
     merger = PolarsMerger(workers=2)
     bronze, silver = PostgresBronze(), PostgresSilver(entities.values())
     identify = Identify(PostgresXref(), merger)
-    limits = ChunkLimits(chunk, 2**20)
+    limits = ChunkLimits(chunk, chunk_bytes)
     refer = Refer(PostgresReferences(entities), entities)
     recompute = Recompute(
         bronze, silver, identify=identify, refer=refer, merger=merger, limits=limits

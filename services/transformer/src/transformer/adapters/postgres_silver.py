@@ -50,9 +50,10 @@ class PostgresSilver:
         absent: list[tuple[Change, Absent | Rejected]] = [*changes.retired, *changes.rejected]
         if absent:
             await self._remove(connection, entity, absent)
-        visible = [change.entity_id for change in changes.all if change.is_visible]
-        if visible:
-            await connection.execute(self._of(entity).close_history, visible)
+        # A first state has none before it.
+        later = [item.entity_id for item in changes.all if item.is_visible and item.version > 1]
+        if later:
+            await connection.execute(self._of(entity).close_history, later)
         if changes.rejected:
             await _record_errors(connection, entity, changes.rejected, run_id=run_id)
 

@@ -16,6 +16,7 @@ from transformer.domain.rules import Child, Input, InputType
 
 Value: TypeAlias = str | int | float | bool | date | Decimal | list[str] | None
 
+_DECODER = json.JSONDecoder(parse_float=Decimal)
 _MAX_INTEGER = 2**63
 _MAX_NUMERIC = Decimal(10) ** 26
 _SMALLEST = Decimal(1).scaleb(-12)
@@ -53,14 +54,12 @@ def read_inputs(documents: Sequence[Mapping[str, Any]], item: Input) -> list[Val
         reader = _READERS[item.type]
         return [reader(value) for value in found]
     join = item.join
-    return [
-        (value.strip() or None) if type(value) is str else _text(value, join) for value in found
-    ]
+    return [_plain(value) if type(value) is str else _text(value, join) for value in found]
 
 
 def parse_document(text: str) -> dict[str, Any]:
     """Read a record, its decimals as they are written; one that is no JSON object has no values."""
-    document = json.loads(text, parse_float=Decimal)
+    document = _DECODER.decode(text)
     return document if isinstance(document, dict) else {}
 
 
@@ -133,8 +132,12 @@ def _strings(value: Any) -> list[str]:
     return [item for item in values if isinstance(item, str)]
 
 
+def _plain(text: str) -> str | None:
+    return text.strip() or None
+
+
 def _text(value: Any, join: str) -> str | None:
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return None
     if isinstance(value, (int, float, Decimal)):
         return str(value) if math.isfinite(value) else None
@@ -152,20 +155,28 @@ def _integer(value: Any) -> int | None:
 
 
 def _numeric(value: Any) -> Decimal | None:
-    if value is None or isinstance(value, bool):
+    if type(value) is not Decimal:
+        value = _as_decimal(value)
+        if value is None:
+            return None
+    if not value.is_finite() or value.adjusted() > _MAX_NUMERIC.adjusted():
         return None
-    if isinstance(value, str):
-        text = value.strip()
-        value = Decimal(text.replace(",", "")) if _NUMBER.fullmatch(text) else None
-    if isinstance(value, float):
-        value = Decimal(repr(value))
-    if not isinstance(value, (int, Decimal)) or not math.isfinite(value):
-        return None
-    number = Decimal(value)
-    if number.adjusted() > _MAX_NUMERIC.adjusted():
-        return None
-    number = number.quantize(_SMALLEST, context=_EXACT)
+    number = value.quantize(_SMALLEST, context=_EXACT)
     return number if abs(number) < _MAX_NUMERIC else None
+
+
+def _as_decimal(value: Any) -> Decimal | None:
+    match value:
+        case bool():
+            return None
+        case int():
+            return Decimal(value)
+        case float():
+            return Decimal(repr(value))
+        case str() if _NUMBER.fullmatch(text := value.strip()):
+            return Decimal(text.replace(",", ""))
+        case _:
+            return None
 
 
 def _double(value: Any) -> float | None:

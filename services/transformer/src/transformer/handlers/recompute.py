@@ -2,6 +2,7 @@
 publish.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from transformer import metrics
 from transformer.domain.changes import Change, Changes, State, Status, compare
 from transformer.domain.chunks import ChunkLimits, cut
 from transformer.domain.entity import Entity
-from transformer.domain.records import Merged
+from transformer.domain.records import Merged, Outcome
 from transformer.domain.references import Use
 from transformer.handlers.identify import Identify, Plan
 from transformer.handlers.refer import Refer, Values
@@ -209,12 +210,34 @@ class Recompute:
         states: Mapping[str, State],
     ) -> AsyncGenerator[tuple[list[str], Changes, list[Use]]]:
         sizes = await self._bronze.sizes(connection, entity.entity_type, plan.records_of(plan.ids))
-        for chunk in cut(plan.ids, plan.sum_by_entity(sizes), self._limits):
-            records = plan.records_of(chunk)
-            heads = await self._bronze.heads(connection, entity.entity_type, records)
-            outcomes = await self._merger.merge(entity, chunk, plan.assign(heads))
-            outcomes, uses = await self._refer.check(connection, entity, plan.date(outcomes))
-            yield chunk, compare(states, outcomes), uses
+        chunks = cut(plan.ids, plan.sum_by_entity(sizes), self._limits)
+        async for chunk, outcomes in self._merged(connection, entity, plan, chunks=chunks):
+            checked, uses = await self._refer.check(connection, entity, plan.date(outcomes))
+            yield chunk, compare(states, checked), uses
+
+    async def _merged(
+        self, connection: Connection, entity: Entity, plan: Plan, *, chunks: Iterable[list[str]]
+    ) -> AsyncGenerator[tuple[list[str], list[Outcome]]]:
+        """Merge chunk by chunk, each while the caller writes the one before.
+
+        So two chunks are in memory, and the database waits for the processor no more than it must.
+        """
+        merging: tuple[list[str], asyncio.Future[list[Outcome]]] | None = None
+        try:
+            for chunk in chunks:
+                records = plan.records_of(chunk)
+                heads = await self._bronze.heads(connection, entity.entity_type, records)
+                work = self._merger.merge(entity, chunk, plan.assign(heads))
+                # A generator cannot hold a task group; the task is awaited or cancelled below.
+                task = asyncio.ensure_future(work)  # noqa: TID251
+                before, merging = merging, (chunk, task)
+                if before is not None:
+                    yield before[0], await before[1]
+            if merging is not None:
+                yield merging[0], await merging[1]
+        finally:
+            if merging is not None:
+                merging[1].cancel()
 
 
 def _announce(
