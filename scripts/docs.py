@@ -34,6 +34,7 @@ from contracts.envelope import Event
 from contracts.topics import TOPICS, Topic
 from refresher.domain.config import json_schema as refresh_schema
 from scanner.settings.schema import sources_schema
+from wrds_sync.settings.datasets import json_schema as datasets_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "libs/contracts/schemas"
@@ -371,6 +372,7 @@ def main() -> int:
         DOCS / "operations/settings.md": settings,
         ROOT / "config/schemas/sources.schema.json": json.dumps(sources_schema(), indent=2) + "\n",
         ROOT / "config/schemas/refresh.schema.json": json.dumps(refresh_schema(), indent=2) + "\n",
+        ROOT / "config/schemas/datasets.schema.json": datasets_schema(),
     }
     for path, text in outputs.items():
         if path.exists() and path.read_text("utf-8") == text:

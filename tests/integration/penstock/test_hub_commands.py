@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from chassis.migrations import OWNERS
 from contracts.topics import topic_specs
 from tests.support.addresses import KafkaAddress
 from tests.support.command_line import penstock
@@ -15,12 +16,10 @@ def test_migrate_applies_everything_once(empty_database_url: str, tmp_path: Path
     first = penstock("migrate", state_dir=tmp_path, environment=environment)
     assert first.returncode == 0
     assert first.stdout.startswith("applied chassis/0001_pre_meta\n")
-    assert "up to date for chassis, scanner, ingestor, transformer" in first.stdout
+    assert f"up to date for {', '.join(OWNERS)}" in first.stdout
 
     again = penstock("migrate", state_dir=tmp_path, environment=environment)
-    assert again.stdout == (
-        "The database is up to date for chassis, scanner, ingestor, transformer: nothing to do.\n"
-    )
+    assert again.stdout == (f"The database is up to date for {', '.join(OWNERS)}: nothing to do.\n")
 
 
 def test_migrate_tells_programs_what_it_applied(empty_database_url: str, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_the_shipped_file_has_the_vendors_and_their_folders() -> None:
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:
-    published = (PROJECT / "config/datasets.schema.json").read_text("utf-8")
+    published = (PROJECT / "config/schemas/datasets.schema.json").read_text("utf-8")
     assert published == json_schema()
     jsonschema.Draft202012Validator.check_schema(json.loads(published))
 
