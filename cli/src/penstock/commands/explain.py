@@ -33,18 +33,21 @@ def explain_command(
         str, typer.Argument(help="The record's id, a natural key, or its id at a source.")
     ],
     *,
+    shows_rules: Annotated[
+        bool, typer.Option("--rules", help="Show the rule that computed each value as well.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show where each value of a silver record comes from.
 
-    Per field: the value, the record that won, those that lost, the rule and the age. Then the way
-    of every record: what the source has, the event, the version in bronze.
+    Per field: the value, the source that won, those that lost, the order of sources, the age. Then
+    the way of every record: what the source has, the event, the version in bronze.
     """
     found = asyncio.run(_explain(read_access(DatabaseAccess).database, entity, key))
     if as_json:
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
     else:
-        _show(found, now=SystemClock().now())
+        _show(found, now=SystemClock().now(), shows_rules=shows_rules)
 
 
 async def _explain(database: DatabaseSettings, name: str, key: str) -> Explanation:
@@ -53,7 +56,7 @@ async def _explain(database: DatabaseSettings, name: str, key: str) -> Explanati
         return await explain(connection, entity, await find_record(connection, entity, key))
 
 
-def _show(found: Explanation, *, now: datetime) -> None:
+def _show(found: Explanation, *, now: datetime, shows_rules: bool) -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     title = f"silver.{found.table} {found.entity_id}: {found.status}, version {found.version}"
     if found.score is not None:
@@ -65,14 +68,17 @@ def _show(found: Explanation, *, now: datetime) -> None:
         console.print(f"rejected: {found.rejected_because}")
     if found.values:
         table = Table(box=None, pad_edge=False)
-        for name in ("field", "value", "from", "age", "instead of", "rule"):
+        for name in ("field", "value", "from", "age", "instead of", "won"):
             table.add_column(name, overflow="fold")
         for value in found.values:
             age = "" if value.as_of is None else describe_age(now - value.as_of)
             losers = "\n".join(f"{item['source']}: {_text(item['value'])}" for item in value.losers)
+            expression, _, order = value.rule.rpartition("; ")
             table.add_row(
-                *(value.field, _text(value.value), value.source or "-", age, losers, value.rule)
+                *(value.field, _text(value.value), value.source or "-", age, losers, order)
             )
+            if shows_rules and expression:
+                table.add_row("", "", "", "", "", expression)
         Console(highlight=False, markup=False).print(table)
     for step in found.chain:
         console.print(describe_step(step))
