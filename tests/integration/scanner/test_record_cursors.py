@@ -150,3 +150,20 @@ async def test_a_poll_that_is_killed_loses_and_doubles_nothing(
     told = sorted(event.data.external_id for event in (*before, *after))
     assert told == sorted(records.scripted.rows)
     assert len(before) == 4
+
+
+async def test_many_records_that_are_due_are_read_again_a_part_at_a_time(
+    timed: RecordHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scanner.handlers.poll.DUE_AT_ONCE", 2)
+    timed.scripted.by_id = True
+    timed.scripted.high_water = "2026-03-01T11:00:00.000000Z"
+    timed.tell(**{f"r{number}": {"at": "2026-03-01T01:00:00.000000Z"} for number in range(5)})
+    await timed.poll()
+    timed.clock.advance(3601)
+    await timed.repeater().run(["staff"])
+    told: list[list[str]] = []
+    for _ in range(4):
+        timed.clock.advance(60)
+        told.append([external_id for _, external_id in (await timed.poll("fast")).changes])
+    assert told == [["r0", "r1"], ["r2", "r3"], ["r4"], []]

@@ -38,7 +38,12 @@ class PostgresPolls:
             )
 
     async def finish(
-        self, transaction: Transaction, record: PollRecord, *, now: datetime, settles_due: bool
+        self,
+        transaction: Transaction,
+        record: PollRecord,
+        *,
+        now: datetime,
+        settled: Sequence[str] | None,
     ) -> None:
         """Write how it ended, and how far the source was read."""
         counts, mark = record.counts, record.mark
@@ -61,12 +66,14 @@ class PostgresPolls:
             await transaction.connection.execute(
                 _NOTE_HIGH_WATER, mark.source, record.high_water, mark.scan_id, now
             )
-        if settles_due:
-            await transaction.connection.execute(
-                "delete from scanner.due_records where source = $1 and noted_at < $2",
-                mark.source,
-                mark.started_at,
-            )
+        # What was noted since the poll began has failed once more.
+        await transaction.connection.execute(
+            "delete from scanner.due_records where source = $1 and noted_at < $2 "
+            "and ($3::text[] is null or external_id = any($3))",
+            mark.source,
+            mark.started_at,
+            settled,
+        )
 
     async def due(self, source: str, *, limit: int) -> Sequence[str]:
         """Return ids that the next poll has to read, whatever their time says."""

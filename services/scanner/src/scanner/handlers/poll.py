@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from chassis.clock import Clock
@@ -148,10 +148,10 @@ class Poll:
         await self._check_universe(record)
         applier = self._applier(specs, remembers=record.mode is PollMode.FULL)
         await self._read(record, applier)
-        has_read_due = await self._read_due(record, applier)
+        settled = await self._read_due(record, applier)
         if not self._is_dry:
             await self._judge(record)
-            await self._finish(record, settles_due=has_read_due)
+            await self._finish(record, settled)
         self._measure(record, self._ports.clock.monotonic() - started)
         return self._tally.counts()
 
@@ -248,19 +248,19 @@ class Poll:
                 return
             await applier.apply(page)
 
-    async def _read_due(self, record: PollRecord, applier: BatchApplier) -> bool:
-        """Read again what failed or was never answered; return whether all of it was read."""
+    async def _read_due(self, record: PollRecord, applier: BatchApplier) -> Sequence[str] | None:
+        """Read again what failed or was never answered; return what was read, None for all."""
         if record.mode is PollMode.FULL:
-            return not self._tally.gaps
+            return [] if self._tally.gaps else None
         if not self._source.abilities.by_id:
-            return False
+            return []
         due = await self._ports.polls.due(self._entry.name, limit=DUE_AT_ONCE)
         if due:
             high_water = self._tally.high_water
             async for page in self._pages(ById(tuple(due))):
                 await applier.apply(page)
             self._tally.high_water = high_water
-        return len(due) < DUE_AT_ONCE
+        return due
 
     async def _pages(self, request: PollRequest) -> AsyncGenerator[RecordPage]:
         """Yield pages; one that takes too long is an outage.
@@ -308,7 +308,7 @@ class Poll:
                 reasons=self._tally.gaps,
             )
 
-    async def _finish(self, record: PollRecord, *, settles_due: bool) -> None:
+    async def _finish(self, record: PollRecord, settled: Sequence[str] | None) -> None:
         tally = self._tally
         record.counts, record.held = tally.counts(), tally.held
         record.gaps = tuple(tally.gaps)
@@ -319,7 +319,7 @@ class Poll:
             await self._write_list()
         async with self._context.transaction() as transaction:
             await self._ports.polls.finish(
-                transaction, record, now=self._ports.clock.now(), settles_due=settles_due
+                transaction, record, now=self._ports.clock.now(), settled=settled
             )
 
     def _outcome(self) -> str:

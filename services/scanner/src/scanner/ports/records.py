@@ -241,11 +241,16 @@ class Polls(Protocol):
         ...
 
     async def finish(
-        self, transaction: Transaction, record: PollRecord, *, now: datetime, settles_due: bool
+        self,
+        transaction: Transaction,
+        record: PollRecord,
+        *,
+        now: datetime,
+        settled: Sequence[str] | None,
     ) -> None:
         """Write how it ended, and how far the source was read.
 
-        With `settles_due`, what was due when it began has been read.
+        Of what was due when it began, `settled` was read; None means all.
         """
         ...
 
