@@ -238,6 +238,19 @@ async def test_failures_of_single_tickers_are_kept(market: Market) -> None:
     assert len(await market.announced("stock_price")) == 28 * (len(TICKERS) - 1)
 
 
+@pytest.mark.covers("C-22")
+async def test_a_split_announces_all_of_that_ticker_and_nothing_else(market: Market) -> None:
+    await market.run()
+    before = len(await market.announced("stock_price"))
+    await market.server.plan(splits={"CRS": 3})
+
+    await market.run(step="prices")
+
+    after = (await market.announced("stock_price"))[before:]
+    assert len(after) == len(set(after)) == 28
+    assert {external_id.split("/")[0] for external_id in after} == {"CRS"}
+
+
 async def test_the_corrupt_delivery_publishes_nothing_and_the_known_prices_stand(
     market: Market,
 ) -> None:

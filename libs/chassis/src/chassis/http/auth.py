@@ -19,7 +19,6 @@ from chassis.http.config import (
     SecretLookup,
 )
 from chassis.http.errors import ApiAccessError, HttpUnavailableError
-from chassis.redaction import register_secrets
 
 RENEW_BEFORE_SECONDS = 60.0
 """A token that ends sooner is not used for a request that may take a while."""
@@ -126,7 +125,6 @@ class ClientCredentials(httpx.Auth):
             life = float(document.get("expires_in", _DEFAULT_LIFE_SECONDS))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise HttpUnavailableError("the token server's answer holds no token") from error
-        register_secrets([token])
         self._token = token
         # A short life is used up to its half, or each request would fetch a token of its own.
         self._ends_at = self._clock.monotonic() + max(life, life / 2 + RENEW_BEFORE_SECONDS)

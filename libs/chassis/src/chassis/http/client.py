@@ -40,9 +40,6 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 Method = Literal["GET", "POST"]
 
-ERROR_FIELDS = ("Error Message", "error")
-"""Where APIs put an error into a body with status 200."""
-
 
 class HttpClient:
     """Speaks to one API."""
@@ -77,7 +74,6 @@ class HttpClient:
         method: Method = "GET",
         body: Mapping[str, Any] | None = None,
         accept: Accept = "json",
-        error_fields: tuple[str, ...] = ERROR_FIELDS,
     ) -> Reply:
         """Return the data that the API gives for a request.
 
@@ -96,7 +92,8 @@ class HttpClient:
             with attempt:
                 await self._budget.take()
                 headers, raw = await self._send(request, what)
-                data = parsed(raw, accept=accept, what=what, error_fields=error_fields)
+                errors = self._config.error_fields
+                data = parsed(raw, accept=accept, what=what, error_fields=errors)
                 return Reply(data, headers)
         raise HttpUnavailableError(f"{what}: no attempt was made")  # pragma: no cover
 

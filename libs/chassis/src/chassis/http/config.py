@@ -157,6 +157,9 @@ class HttpConfig(_Section):
     request_seconds: Seconds = 120.0
     """Longest time for one attempt as a whole: a server may also drip."""
 
+    error_fields: tuple[str, ...] = ("Error Message", "error")
+    """Where the API puts an error into an object that comes with status 200."""
+
     max_body_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
     connections: Annotated[int, Field(ge=1, le=200)] = 20
     retry: RetryConfig = RetryConfig()
