@@ -267,7 +267,7 @@ async def test_replicas_that_link_at_the_same_time_miss_nothing(
             async with asyncio.TaskGroup() as group:
                 for replica, part in zip(others, parts, strict=True):
                     for start in range(0, len(part), 6):
-                        group.create_task(replica.transform(*part[start : start + 6]))
+                        group.create_task(replica.transform_until_done(*part[start : start + 6]))
     concurrent = await people.picture()
     await people.forget()
     await people.transform(*ids)
