@@ -24,7 +24,7 @@ class Machine:
             real = shutil.which(name)
             assert real is not None
             (folder / name).symlink_to(real)
-        for name in ("smbd", "pdbedit", "smbclient", "mvn"):
+        for name in ("smbd", "pdbedit", "smbclient", "mvn", "slapd", "ldapmodify"):
             self.has(name, "true")
         self.has("ldconfig", f"echo '{_LIBRARIES}'")
         self.has("java", """echo 'openjdk version "21.0.1" 2023-10-17' >&2""")
