@@ -289,3 +289,22 @@ async def test_a_run_over_all_records_repairs_what_somebody_touched(people: Reco
             run_id="0" * 8 + "-0000" * 3 + "-" + "0" * 12,
         )
     assert await people.picture() == before
+
+
+async def test_entities_from_before_the_rules_knew_identity_are_joined(
+    people: Records, database_url: str
+) -> None:
+    before = PERSON_RULES[: PERSON_RULES.index("identity:")]
+    plain = parse_entity(
+        before + PERSON_RULES[PERSON_RULES.index("fields:") :], name="persons.yaml"
+    )
+    ids = ["a/1", "b/2", "c/3"]
+    for record_id in ids:
+        await people.store(record_id, {"uniqname": "x", "name": record_id})
+    async with open_hub(database_url, {"person": plain}) as old:
+        await Records(old).transform(*ids)
+    assert len(await people.live()) == 3
+    for record_id in ids:
+        await people.transform(record_id)
+    assert await people.live() == {"a/1": "a/1"}
+    assert await people.merged_into() == {"b/2": "a/1", "c/3": "a/1"}

@@ -92,6 +92,12 @@ class LinkStore(Protocol):
         """Return the records of entities; none for an entity that is part of another."""
         ...
 
+    async def standing(
+        self, connection: Connection, entity_type: str, record_ids: Sequence[str]
+    ) -> list[str]:
+        """Return the records that silver has as entities, whether they belong to others or not."""
+        ...
+
     async def save(
         self,
         connection: Connection,

@@ -82,6 +82,13 @@ class PostgresXref:
             found[row["entity_id"]].append(row["record_id"])
         return found
 
+    async def standing(
+        self, connection: Connection, entity_type: str, record_ids: Sequence[str]
+    ) -> list[str]:
+        """Return the records that silver has as entities, whether they belong to others or not."""
+        rows = await connection.fetch(sql.STANDING, entity_type, list(record_ids))
+        return [row["entity_id"] for row in rows]
+
     async def save(
         self,
         connection: Connection,

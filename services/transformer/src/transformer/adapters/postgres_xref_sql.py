@@ -60,6 +60,11 @@ select entity_id, record_id from meta.entity_xref
 where entity_type = $1 and entity_id = any($2) order by record_id
 """
 
+STANDING = """
+select entity_id from silver.heads
+where entity_type = $1 and entity_id = any($2) and status <> 'retired'
+"""
+
 DELETE_KEYS = """
 delete from meta.entity_keys k
 where k.entity_type = $1 and k.record_id = any($2) and not exists (

@@ -182,7 +182,12 @@ class Identify:
         holders = await self._links.holders(connection, entity_type, changed, limits=rules.limits)
         near = reached(rules.limits, changed.keys(), holders)
         known = await self._links.known(connection, entity_type, sorted(near))
-        return found, changed, resolve(rules.limits, changed, holders=holders, known=known)
+        resolution = resolve(rules.limits, changed, holders=holders, known=known)
+        strays = [key for key in changed.keys() - known if resolution.links[key].entity_id != key]
+        # From a time before these rules: each was an entity of its own.
+        standing = await self._links.standing(connection, entity_type, sorted(strays))
+        affected = resolution.affected.union(standing)
+        return found, changed, dataclasses.replace(resolution, affected=affected)
 
 
 def _plan(resolution: Resolution, found: Iterable[FirstSeen]) -> Plan:
