@@ -239,6 +239,13 @@ async def test_bounds_are_read_with_every_digit(
     assert extent.rows == 5
     assert extent.high == Value(ValueType.TIMESTAMP, "2024-02-29T13:14:15.1234567")
     assert extent.nulls == 1
+    (asked,) = [sql for sql in server.statements() if "AS counted" in sql]
+    assert asked == (
+        "SELECT (SELECT COUNT_BIG(*) FROM [dbo].[Orders]) AS counted, "
+        "(SELECT CONVERT(varchar(64), MIN([changed]), 126) FROM [dbo].[Orders]) AS low, "
+        "(SELECT CONVERT(varchar(64), MAX([changed]), 126) FROM [dbo].[Orders]) AS high, "
+        "(SELECT COUNT_BIG(CASE WHEN [changed] IS NULL THEN 1 END) FROM [dbo].[Orders]) AS nulls"
+    )
 
 
 # --- loading -----------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ async def measure(
     name = names.table(question.ref)
     columns = {row["name"]: row for row in await reader.rows(queries.COLUMNS, name)}
     row = (await reader.rows(_measuring(side, question, columns)))[0]
-    rows = row["counted"]
+    rows = row.get("counted")
     if rows is None:
         rows = (await reader.rows(queries.TABLE, name))[0]["estimated_rows"]
     kind = _kind(columns, question.column)
@@ -94,26 +94,23 @@ async def measure(
 
 
 def _measuring(side: Side, question: Question, columns: dict[str, Row]) -> str:
-    parts = ["COUNT_BIG(*) AS counted" if side is Side.TARGET else "NULL AS counted"]
+    """Return one query of numbers: each a select of its own, so that an index can answer it."""
+    where = f" WHERE ({question.predicate})" if question.predicate else ""
+    source = f"{names.table(question.ref)}{where}"
+    wanted = {"counted": "COUNT_BIG(*)"} if side is Side.TARGET else {}
     if question.column is not None:
         column = quote(question.column)
         style = ", 126" if _kind(columns, question.column) in _MOMENTS else ""
-        parts += [
-            f"CONVERT(varchar(64), MIN({column}){style}) AS low",
-            f"CONVERT(varchar(64), MAX({column}){style}) AS high",
-            f"COUNT_BIG(CASE WHEN {column} IS NULL THEN 1 END) AS nulls",
-        ]
+        wanted["low"] = f"CONVERT(varchar(64), MIN({column}){style})"
+        wanted["high"] = f"CONVERT(varchar(64), MAX({column}){style})"
+        if question.counts_nulls:
+            wanted["nulls"] = f"COUNT_BIG(CASE WHEN {column} IS NULL THEN 1 END)"
     if question.key is not None:
         key = quote(question.key)
-        parts += [
-            f"CONVERT(bigint, MIN({key})) AS key_low",
-            f"CONVERT(bigint, MAX({key})) AS key_high",
-        ]
-    where = f" WHERE ({question.predicate})" if question.predicate else ""
-    table = names.table(question.ref)
-    if parts == ["NULL AS counted"]:
-        return f"SELECT TOP (1) {parts[0]}"
-    return f"SELECT {', '.join(parts)} FROM {table}{where}"  # noqa: S608
+        wanted["key_low"] = f"CONVERT(bigint, MIN({key}))"
+        wanted["key_high"] = f"CONVERT(bigint, MAX({key}))"
+    selects = [f"(SELECT {what} FROM {source}) AS {alias}" for alias, what in wanted.items()]  # noqa: S608
+    return f"SELECT {', '.join(selects or ['NULL AS counted'])}"
 
 
 _MOMENTS = (TypeKind.DATE, TypeKind.TIMESTAMP, TypeKind.TIMESTAMPTZ)
