@@ -92,8 +92,9 @@ async def measure(postgres: PostgresAddress) -> list[Result]:
     await connection.close()
     await migrate(ledger)
     async with open_estate(postgres, "bench") as estate:
-        await estate.production_does(TABLE, FILL.format(rows=ROWS), "vacuum analyze orders")
-        await estate.uat_does(TABLE)
+        index = "create index on orders (changed_at)"
+        await estate.production_does(TABLE, FILL.format(rows=ROWS), index, "vacuum analyze orders")
+        await estate.uat_does(TABLE, index)
         await estate.give_to_roles()
         config = configuration(estate, [INCREMENTAL], settings={"lock_timeout_ms": LOCK_TIMEOUT_MS})
         async with open_hub(estate, ledger, config) as hub:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from refresher.adapters.copy_binary import MaskedStream, codec
 from refresher.domain.catalog import TypeKind
 from refresher.domain.config import MaskMethod
-from refresher.domain.masking import Masker, mask_text
+from refresher.domain.masking import Masker
 from refresher.domain.plan import Mask
+from refresher.domain.shapes import mask_text
 from tests.unit.refresher.test_masking import mask
 
 KEY = b"k" * 32

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from refresher.domain.catalog import TypeKind
 from refresher.domain.config import MaskMethod
-from refresher.domain.masking import Masker, mask_function, mask_number, mask_text, read_path
+from refresher.domain.masking import Masker, mask_function, mask_number, read_path
 from refresher.domain.permutation import Permutation
 from refresher.domain.plan import Mask
+from refresher.domain.shapes import mask_text
 from refresher.domain.verification import MaskProof
 
 KEY = b"k" * 32

@@ -30,6 +30,9 @@ class Question:
     column: str | None = None
     """The incremental column."""
 
+    counts_rows: bool = True
+    """Whether a target's rows are counted; an estimate does where only a window is replaced."""
+
     counts_nulls: bool = True
     """Whether rows are counted whose column is null; that reads the whole table."""
 

@@ -16,23 +16,20 @@ async def measure(connection: Connection, side: Side, question: Question) -> Ext
     """Answer one question about sizes and bounds."""
     table = names.table(question.ref)
     where = f" where ({question.predicate})" if question.predicate else ""
-    parts = ["count(*) as rows"] if side is Side.TARGET else ["max(null::bigint) as rows"]
-    for name, alias in ((question.column, ""), (question.key, "key_")):
-        if name is not None:
-            column = names.quote(name)
-            parts += [f"min({column}) as {alias}low", f"max({column}) as {alias}high"]
+    bounds = [
+        f"(select {aggregate}({names.quote(name)}) from {table}{where}) as {alias}"  # noqa: S608
+        for name, prefix in ((question.column, ""), (question.key, "key_"))
+        if name is not None
+        for aggregate, alias in (("min", f"{prefix}low"), ("max", f"{prefix}high"))
+    ]
     if question.column is not None and question.counts_nulls:
-        parts.append(f"count(*) filter (where {names.quote(question.column)} is null) as nulls")
-    row = await connection.fetchrow(f"select {', '.join(parts)} from {table}{where}")  # noqa: S608
-    found = dict(row or {})
+        column = names.quote(question.column)
+        empty = f"{where} and {column} is null" if where else f" where {column} is null"
+        bounds.append(f"(select count(*) from {table}{empty}) as nulls")  # noqa: S608
+    # One select each: an index answers a minimum, but not beside a count.
+    found = dict(await connection.fetchrow(f"select {', '.join(bounds)}") or {}) if bounds else {}
     low, high = found.get("low"), found.get("high")
-    rows = found["rows"]
-    if rows is None:
-        rows = await connection.fetchval(_ESTIMATE, question.ref.schema, question.ref.name)
-        if not rows:
-            # Never analysed, or small: counting so far costs little.
-            few = f"(select from {table}{where} limit {_FEW})"
-            rows = await connection.fetchval(f"select count(*) from {few} as few")  # noqa: S608
+    rows = await _rows(connection, side, question, f"{table}{where}")
     return Extent(
         rows=max(int(rows), 0),
         low=None if low is None else Value.of(low),
@@ -41,6 +38,18 @@ async def measure(connection: Connection, side: Side, question: Question) -> Ext
         key_high=found.get("key_high"),
         nulls=found.get("nulls") or 0,
     )
+
+
+async def _rows(connection: Connection, side: Side, question: Question, relation: str) -> int:
+    """Return the rows of a table: counted where a decision hangs on it, else estimated."""
+    if side is Side.TARGET and question.counts_rows:
+        return int(await connection.fetchval(f"select count(*) from {relation}"))  # noqa: S608
+    rows = await connection.fetchval(_ESTIMATE, question.ref.schema, question.ref.name)
+    if not rows:
+        # Never analysed, or small: counting so far costs little.
+        few = f"(select from {relation} limit {_FEW})"
+        rows = await connection.fetchval(f"select count(*) from {few} as few")  # noqa: S608
+    return int(rows)
 
 
 _ESTIMATE = """

@@ -10,27 +10,22 @@ import hmac
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
-from functools import lru_cache
 from typing import Any, TypeAlias
 from uuid import UUID
 
 from refresher.domain.catalog import TypeKind
 from refresher.domain.config import MaskMethod
-from refresher.domain.permutation import WIDE, permutation
+from refresher.domain.permutation import permutation
 from refresher.domain.plan import Mask
+from refresher.domain.shapes import has_alphabet, mask_text
 from refresher.domain.verification import MaskProof
 
 MaskFunction: TypeAlias = Callable[[Any], Any]
 _Keyed: TypeAlias = Callable[[Any, bytes], Any]
 
-_LOWER = "abcdefghijklmnopqrstuvwxyz"
-_UPPER = _LOWER.upper()
-_DIGITS = "0123456789"
-_BLOCK = 256
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -131,106 +126,6 @@ def _nothing(_: Any) -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """What texts have in common that may stand for each other."""
-
-    alphabets: tuple[str, ...]
-    """Per character: what may take its place."""
-
-    size: int
-    """How many such texts there are; beyond `WIDE` nobody counts."""
-
-    tweak: bytes
-
-
-class _Shapes(dict[str, _Shape]):
-    """Shapes by the text in which every character is the first of its alphabet."""
-
-    def __missing__(self, text: str) -> _Shape:
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        alphabets = tuple(_alphabet(character) for character in text)
-        size = 1
-        for alphabet in alphabets:
-            size = min(size * len(alphabet), WIDE)
-        shape = self[text] = _Shape(alphabets, size, text.encode("utf-8", "surrogatepass"))
-        return shape
-
-
-class _Firsts(dict[int, int]):
-    """For `str.translate`: a character's code → that of the first of its alphabet."""
-
-    def __missing__(self, code: int) -> int:
-        first = self[code] = ord(_alphabet(chr(code))[0])
-        return first
-
-
-_REMEMBERED = 10_000
-_SHAPES = _Shapes()
-_FIRSTS = _Firsts()
-
-
-def mask_text(text: str, key: bytes) -> str:
-    """Return another text of the same shape: letters for letters, digits for digits."""
-    shape = _SHAPES[text.translate(_FIRSTS)]
-    if shape.size >= WIDE:
-        return _draw(text, shape.alphabets, key)
-    if shape.size == 1:
-        return text
-    number = 0
-    for character, alphabet in zip(text, shape.alphabets, strict=True):
-        if len(alphabet) > 1:
-            number = number * len(alphabet) + alphabet.index(character)
-    number = permutation(key).move(number, shape.size, shape.tweak)
-    characters = []
-    for alphabet in reversed(shape.alphabets):
-        if len(alphabet) > 1:
-            number, index = divmod(number, len(alphabet))
-            characters.append(alphabet[index])
-        else:
-            characters.append(alphabet)
-    return "".join(reversed(characters))
-
-
-_DIGEST_SIZE = 64
-
-
-def _draw(text: str, alphabets: tuple[str, ...], key: bytes) -> str:
-    """Return a text that the key draws: among so many, no two meet."""
-    wanted = 2 * len(alphabets)
-    raw = text.encode("utf-8", "surrogatepass")
-    if wanted <= _DIGEST_SIZE:
-        stream = hashlib.blake2b(raw, key=key).digest()
-    else:
-        stream = hashlib.shake_128(hmac.digest(key, raw, "sha256")).digest(wanted)
-    return "".join(
-        [
-            alphabet[(high << 8 | low) % len(alphabet)]
-            for alphabet, high, low in zip(alphabets, stream[::2], stream[1::2], strict=False)
-        ]
-    )
-
-
-@lru_cache(maxsize=65_536)
-def _alphabet(character: str) -> str:
-    """Return the characters that may take a character's place; itself alone for punctuation.
-
-    Outside ASCII these are the letters of the same block of 256, which take as many bytes.
-    """
-    for plain in (_LOWER, _UPPER, _DIGITS):
-        if character in plain:
-            return plain
-    if character.isascii() or not character.isalnum():
-        return character
-    start = max(ord(character) // _BLOCK * _BLOCK, 0x80)
-    return "".join(
-        chr(code)
-        for code in range(start, ord(character) // _BLOCK * _BLOCK + _BLOCK)
-        if chr(code).isalnum()
-    )
-
-
 def mask_number(number: int, key: bytes, *, largest: int = _BIGGEST) -> int:
     """Return another whole number of the same sign and as many digits."""
     magnitude = abs(number)
@@ -304,7 +199,7 @@ _FUNCTIONS: dict[tuple[TypeKind, MaskMethod], _Keyed] = {
 def _has_substance(value: Any) -> bool:
     """Return whether a value has anything to hide: a text of dashes has not."""
     if isinstance(value, str):
-        return any(len(_alphabet(character)) > 1 for character in value)
+        return has_alphabet(value)
     if isinstance(value, int | float | Decimal):
         return bool(value) and value == value  # noqa: PLR0124 - NaN stays NaN
     return bool(value)

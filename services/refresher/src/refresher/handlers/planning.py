@@ -2,14 +2,15 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chassis.clock import Clock
 from chassis.db import Database
 from refresher.domain import guards
 from refresher.domain.catalog import Catalog, Extent, Side, TypeKind
-from refresher.domain.config import RefreshConfig
+from refresher.domain.config import RefreshConfig, SyncMode
 from refresher.domain.guards import Identity, Pins, VerifiedTarget
+from refresher.domain.modes import LastRefresh
 from refresher.domain.plan import Plan
 from refresher.domain.planner import Findings, Request, make_plan, refs_of
 from refresher.errors import UnsafeTargetError
@@ -45,9 +46,13 @@ class Planning:
             side: await engine.read_catalog(side, [pair[index] for pair in refs.values()])
             for index, side in enumerate((Side.SOURCE, Side.TARGET))
         }
-        extents = {side: await self._measure(engine, side, catalogs) for side in catalogs}
         async with self._database.connection() as connection:
             history = await self._ledger.last_refreshes(connection, request.keys)
+        going_on = self._going_on(request, history)
+        extents = {
+            side: await self._measure(engine, side, catalogs, going_on=going_on)
+            for side in catalogs
+        }
         findings = Findings(
             source=catalogs[Side.SOURCE],
             target=catalogs[Side.TARGET],
@@ -97,10 +102,28 @@ class Planning:
         verdict = guards.verify(source, target, pins=pins, known_sources=known)
         return source, target, verdict
 
+    def _going_on(self, request: Request, history: Mapping[str, LastRefresh]) -> frozenset[str]:
+        """Return the tables of which a window is read, if nothing unforeseen is found."""
+        return frozenset(
+            table.name
+            for table in self._config.tables
+            if (request.mode or table.sync_mode) is not SyncMode.FULL_REPLACE
+            and (last := history.get(table.name)) is not None
+            and last.watermark is not None
+        )
+
     async def _measure(
-        self, engine: Engine, side: Side, catalogs: Mapping[Side, Catalog]
+        self,
+        engine: Engine,
+        side: Side,
+        catalogs: Mapping[Side, Catalog],
+        *,
+        going_on: frozenset[str],
     ) -> dict[str, Extent]:
-        questions = self._questions(side, catalogs)
+        questions = {
+            name: replace(question, counts_rows=name not in going_on)
+            for name, question in self._questions(side, catalogs).items()
+        }
         extents = await engine.measure(side, list(questions.values()))
         return dict(zip(questions, extents, strict=True))
 
