@@ -11,6 +11,7 @@ from chassis.logs import get_logger
 from chassis.runs import Job, RunContext, submit
 from contracts.runs import RunCounts
 from wrds_sync.domain.lateness import daily_slot
+from wrds_sync.errors import SourceRefusedError
 from wrds_sync.handlers.targets import SyncMode, TargetResult, Targets
 from wrds_sync.handlers.watching import Watch, back_up
 from wrds_sync.ports import Backup, OnProgress, ProgressNote
@@ -116,7 +117,7 @@ class Watching:
         while True:
             try:
                 await self._watch.look()
-            except TransientError as error:
+            except (TransientError, SourceRefusedError) as error:
                 get_logger().warning("watch_waits", error=error)
             await asyncio.sleep(self._every_seconds)
 

@@ -42,7 +42,8 @@ def _wire(process: Host, settings: WrdsSyncSettings, mirror: Mirror) -> None:
     )
     process.work(sync_jobs(mirror.targets))
     watch = Watch(
-        mirror.catalog.all,
+        # Without an account nothing can be late.
+        mirror.catalog.all if mirror.source else list,
         mirror.storage,
         mirror.locks,
         calendar=ExchangeSessions(),

@@ -145,6 +145,10 @@ def build_storage(settings: AnySettings, clock: Clock) -> Storage:
 
 def _build_backup(settings: AnySettings) -> Backup | None:
     remote = settings.sync.backup_remote
+    if remote and settings.sync.storage != "local":
+        raise DatasetConfigError(
+            "`WRDS_SYNC_BACKUP_REMOTE` copies a folder; let the store replicate its bucket itself"
+        )
     return RcloneBackup(settings.sync.storage_path, remote) if remote else None
 
 
