@@ -224,7 +224,7 @@ async def test_a_step_that_does_not_exist_is_told_with_those_that_do(market: Mar
     )
 
 
-@pytest.mark.covers("S3-14", "C-22")
+@pytest.mark.covers("S3-14", "C-21")
 async def test_failures_of_single_tickers_are_kept(market: Market) -> None:
     await market.run(step="universe")
     await market.server.plan({"kind": "status", "status": 404, "item": "BRCC"})

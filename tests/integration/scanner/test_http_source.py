@@ -258,6 +258,17 @@ async def test_an_item_that_the_api_refuses_is_recorded_and_the_others_come(
     assert told.gaps == []
 
 
+async def test_an_item_that_does_not_exist_and_is_asked_for_by_name_is_left_out(
+    desk: Desk,
+) -> None:
+    await desk.server.plan({"kind": "status", "status": 404, "item": "APGE"})
+
+    told = await desk.poll(ById(("APAM", "APGE")), **valuations())
+
+    assert [record["symbol"] for record in told.records] == ["APAM"]
+    assert told.failures == []
+
+
 @pytest.mark.covers("S3-14")
 async def test_an_item_without_an_answer_is_a_failure_and_a_gap(desk: Desk) -> None:
     await desk.server.plan({"kind": "status", "status": 503, "item": "APGE"})

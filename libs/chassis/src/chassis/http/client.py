@@ -7,6 +7,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any, Literal
 
 import httpx
@@ -127,6 +128,8 @@ class HttpClient:
                 error = refused(
                     response.status_code, response.headers, what=what, now=self._clock.now()
                 )
+                if response.status_code == HTTPStatus.NO_CONTENT:
+                    return response.headers, b"null"
                 if error is None:
                     return response.headers, await self._read(response, what)
         if isinstance(error, RateLimitedError) and error.retry_after:

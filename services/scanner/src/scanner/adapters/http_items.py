@@ -10,6 +10,7 @@ from chassis.errors import PenstockError
 from chassis.http import HttpClient
 from chassis.http.errors import (
     ApiItemError,
+    ApiNotFoundError,
     ApiPlanError,
     HttpUnavailableError,
 )
@@ -46,6 +47,11 @@ class ItemAnswer:
             return None
         error = self.error
         return ItemFailure(self.item, error.category, type(error).__name__, error.message)
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether the API does not know the item."""
+        return isinstance(self.error, ApiNotFoundError)
 
     @property
     def is_unknown(self) -> bool:
@@ -91,7 +97,11 @@ class ItemReader:
             found = {answer.item for answer in answers}
             items = [item for item in items if item not in found]
         for batch in _batched(items, self._for_each.concurrency):
-            yield await self.ask(batch, first=first)
+            answers = await self.ask(batch, first=first)
+            if isinstance(request, ById):
+                # What is asked for by name and does not exist is an answer, no failure.
+                answers = [answer for answer in answers if not answer.is_absent]
+            yield answers
 
     async def items(self, request: PollRequest) -> list[str]:
         """Return the items that a request is about.
