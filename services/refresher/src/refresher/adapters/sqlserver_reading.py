@@ -74,7 +74,7 @@ async def _table_rows(reader: _Reader, ref: TableRef) -> TableRows | None:
 async def measure(
     driver: DriverProcess, side: Side, question: Question, *, seconds: float
 ) -> Extent:
-    """Answer one question; the source's rows are estimated, the target's are counted."""
+    """Answer one question; rows are counted where a decision hangs on it, else estimated."""
     reader = _Reader(driver, side, seconds)
     name = names.table(question.ref)
     columns = {row["name"]: row for row in await reader.rows(queries.COLUMNS, name)}
@@ -97,7 +97,8 @@ def _measuring(side: Side, question: Question, columns: dict[str, Row]) -> str:
     """Return one query of numbers: each a select of its own, so that an index can answer it."""
     where = f" WHERE ({question.predicate})" if question.predicate else ""
     source = f"{names.table(question.ref)}{where}"
-    wanted = {"counted": "COUNT_BIG(*)"} if side is Side.TARGET else {}
+    is_counted = side is Side.TARGET and question.counts_rows
+    wanted = {"counted": "COUNT_BIG(*)"} if is_counted else {}
     if question.column is not None:
         column = quote(question.column)
         style = ", 126" if _kind(columns, question.column) in _MOMENTS else ""
