@@ -141,12 +141,13 @@ def _staged(
     values = [column for column in columns if column not in key]
     listed = ", ".join(columns)
     selected = ", ".join(_selected(column, types or {}) for column in columns)
+    # With a key where rows are looked up in it, by index: a staging table has no statistics.
+    index = f", primary key ({', '.join(key)})" if rest else ""
     same_key = " and ".join(f"s.{column} = t.{column}" for column in key)
     return StagedTable(
         stage=stage,
-        # With a key, so that a merge finds its rows by index: a staging table has no statistics.
-        create=f"create temporary table if not exists {stage} "
-        f"(like {table}, primary key ({', '.join(key)})) on commit delete rows",
+        create=f"create temporary table if not exists {stage} (like {table}{index}) "
+        "on commit delete rows",
         columns=tuple(columns),
         merge=f"""
             insert into {table} as t ({listed}) select {selected} from {stage}
