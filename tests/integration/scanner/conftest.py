@@ -2,13 +2,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from chassis.db import Database
 from scanner.domain.institutions import InstitutionDirectory, MonitoredInstitution
 from scanner.settings.scan import ScanConfig
-from tests.integration.scanner.harness import Harness, ManualClock, Tree
+from tests.integration.scanner.harness import Harness, ManualClock, Tree, open_shared
 from tests.integration.scanner.record_harness import RecordHarness
 from tests.support.addresses import PostgresAddress
 from tests.support.hub import open_database
@@ -51,20 +50,11 @@ def shared_harness(
     runner: asyncio.Runner, postgres: PostgresAddress, template_database: str, unique: str
 ) -> Generator[Harness]:
     """A harness on that loop; its tree is the test's own."""
-    database = runner.run(_open(postgres, template_database, unique))
+    database = runner.run(open_shared(postgres, template_database, unique))
     try:
         yield _harness(database, Path("unset"))
     finally:
         runner.run(database.close())
-
-
-async def _open(postgres: PostgresAddress, template: str, name: str) -> Database:
-    connection = await asyncpg.connect(postgres.url, timeout=10)
-    try:
-        await connection.execute(f"create database {name} template {template}")
-    finally:
-        await connection.close(timeout=10)
-    return await open_database(postgres.database(name), "scanner")
 
 
 @pytest.fixture

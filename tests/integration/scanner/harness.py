@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from chassis import leases
 from chassis.bus.codec import decode_event
 from chassis.bus.records import Record
@@ -35,6 +37,8 @@ from scanner.handlers.catalog import FileSource, SourceCatalog
 from scanner.handlers.scan import ScanPorts, ScanSource
 from scanner.ports import LogFiles
 from scanner.settings.scan import ScanConfig
+from tests.support.addresses import PostgresAddress
+from tests.support.hub import open_database
 
 SOURCE = "transcripts"
 LONG_AGO_US = 1_600_000_000_000_000
@@ -335,3 +339,13 @@ def _event(row: Any) -> Event[FileChanged]:
 
 def not_found(path: str) -> ShareNotFoundError:
     return ShareNotFoundError(path=path)
+
+
+async def open_shared(postgres: PostgresAddress, template: str, name: str) -> Database:
+    """Make a database from the template, and open it; for tests with an event loop of their own."""
+    connection = await asyncpg.connect(postgres.url, timeout=10)
+    try:
+        await connection.execute(f"create database {name} template {template}")
+    finally:
+        await connection.close(timeout=10)
+    return await open_database(postgres.database(name), "scanner")
