@@ -77,7 +77,10 @@ class LinkStore(Protocol):
         *,
         limits: Mapping[str, int],
     ) -> dict[KeyValue, list[str]]:
-        """Return who else has the stored and the new key values of records, up to the limits."""
+        """Return who else has the stored and the new key values of records.
+
+        One more than the limit at the most, the first ones by id.
+        """
         ...
 
     async def known(

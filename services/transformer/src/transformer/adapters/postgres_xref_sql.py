@@ -35,7 +35,7 @@ join unnest($5::text[], $6::integer[]) as n (key, most) on n.key = w.key
 left join lateral (
     select k.record_id from meta.entity_keys k
     where k.entity_type = $1 and k.key = w.key and k.value = w.value and k.record_id <> all($2)
-    limit n.most + 1) h on true
+    order by k.record_id limit n.most + 1) h on true
 """
 
 KNOWN = """

@@ -46,7 +46,7 @@ create table meta.refused_keys (
 );
 comment on table meta.refused_keys is
     'Key values that link nothing: too many records have them, or they would join records that contradict each other.';
-comment on column meta.refused_keys.records is 'Who has it; for a common value, as many as prove the point.';
+comment on column meta.refused_keys.records is 'Who has it; for a common value the first few, by record_id.';
 
 create table meta.proposed_links (
     entity_type text not null,
