@@ -14,7 +14,7 @@ class TransformerPart(SettingsPart):
     chunk_bytes: int = env("TRANSFORMER_CHUNK_BYTES", 8 * 1024 * 1024, ge=1)
     """Bytes of documents merged at a time; a merge takes about twelve times as much memory.
 
-    A document that is larger goes alone.
+    One such chunk is merged while another is written. A document that is larger goes alone.
     """
 
     page_entities: int = env("TRANSFORMER_PAGE_ENTITIES", 2000, ge=1, le=5000)
