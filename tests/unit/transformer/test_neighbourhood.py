@@ -18,7 +18,7 @@ class Memory:
 
     records: dict[str, Record] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
-    common: set[KeyValue] = field(default_factory=set)
+    common: dict[KeyValue, tuple[str, ...]] = field(default_factory=dict)
     loaded: int = 0
 
     def change(self, *changes: Record) -> Resolution:
@@ -28,26 +28,29 @@ class Memory:
         resolution = resolve(LIMITS, changed, holders=holders, known=self._known(near))
         self.records.update(changed)
         self.links.update({item.record_id: item for item in resolution.moved})
-        self.common -= resolution.settled
-        self.common |= {item.key for item in resolution.refusals if item.reason is Refused.COMMON}
+        for key in resolution.settled & self.common.keys():
+            del self.common[key]
+        self.common |= {
+            item.key: item.records for item in resolution.refusals if item.reason is Refused.COMMON
+        }
         return resolution
 
     def _holders(self, changed: Mapping[str, Record]) -> dict[KeyValue, list[str]]:
         before = [self.records[key].keys for key in changed if key in self.records]
         wanted = frozenset[KeyValue]().union(*before, *(item.keys for item in changed.values()))
         return {
-            key: [
+            key: sorted(
                 item.record_id
                 for item in self.records.values()
                 if key in item.keys and item.record_id not in changed
-            ][: LIMITS[key[0]] + 1]
+            )[: LIMITS[key[0]] + 1]
             for key in wanted
         }
 
     def _known(self, near: set[str]) -> dict[str, Known]:
         groups = {self.links[key].group_id for key in near if key in self.links}
         found = {
-            key: Known(self.records[key], item, self.records[key].keys & self.common)
+            key: Known(self.records[key], item, self.records[key].keys & self.common.keys())
             for key, item in self.links.items()
             if item.group_id in groups
         }
@@ -92,13 +95,17 @@ def test_any_sequence_of_changes_ends_where_all_at_once_ends(batches: list[list[
             key: after[key] for key in resolution.affected if key in after
         }
     records = memory.records.values()
-    holders: dict[KeyValue, int] = {}
+    holders: dict[KeyValue, list[str]] = {}
     for item in records:
         for key in item.keys:
-            holders[key] = holders.get(key, 0) + 1
-    common = {key for key, count in holders.items() if count > LIMITS[key[0]]}
+            holders.setdefault(key, []).append(item.record_id)
+    common = {
+        key: tuple(sorted(found)[: LIMITS[key[0]] + 1])
+        for key, found in holders.items()
+        if len(found) > LIMITS[key[0]]
+    }
     assert memory.common == common
-    assert memory.links == dict(link(tuple(LIMITS), records, common).links)
+    assert memory.links == dict(link(tuple(LIMITS), records, common.keys()).links)
 
 
 def test_a_change_looks_at_its_own_group_only() -> None:
@@ -118,4 +125,4 @@ def test_a_value_that_is_and_stays_common_leads_to_nobody() -> None:
         memory.change(Record(f"r{number}", number, everybody))
     memory.change(Record("r50", 50, everybody))
     assert memory.loaded == 0
-    assert memory.common == {("weak", "info")}
+    assert memory.common == {("weak", "info"): ("r0", "r1", "r10")}
