@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.wrds_mirror import CRSP
@@ -77,6 +77,7 @@ def test_a_whole_new_and_a_whole_lost_partition(tmp_path: Path) -> None:
 versions = st.dictionaries(st.integers(0, 30), st.integers(0, 3), max_size=20)
 
 
+@settings(max_examples=30, deadline=None)
 @given(before=versions, after=versions)
 def test_the_counts_are_those_of_two_dictionaries(
     tmp_path_factory: pytest.TempPathFactory, before: dict[int, int], after: dict[int, int]

@@ -143,6 +143,21 @@ async def test_a_feed_that_does_not_move_is_told(mirror: TestMirror) -> None:
     assert await told(looking) == ["feed_frozen"]
 
 
+async def test_a_table_without_a_date_of_its_own_is_not_frozen_while_it_changes(
+    tmp_path: Path,
+) -> None:
+    archive = Archive()
+    mirror = open_mirror(tmp_path, archive)
+    for price in (10, 20):
+        archive.put(TABLE, prices(2024, price=price))
+        await mirror.manager.incremental_sync(CRSP)
+        mirror.clock.move(hours=24 * 60)
+    looking = watch(mirror, frozen_after_days=90)
+    assert await told(looking) == []
+    mirror.clock.move(hours=24 * 31)
+    assert await told(looking) == ["feed_frozen"]
+
+
 @pytest.mark.covers("S5-42")
 async def test_a_full_disk_is_told_between_syncs_too(mirror: TestMirror) -> None:
     looking = watch(mirror)
@@ -189,17 +204,23 @@ async def test_a_sync_that_takes_too_long_is_told_once(
 ) -> None:
     naps = 0
 
+    is_open = asyncio.Event()
+
     async def nap(_: float) -> None:
         nonlocal naps
+        await is_open.wait()  # waiting for the lock must not see hours go by
         naps += 1
         mirror.clock.move(hours=hours / 2)
         if naps > 4:
             await asyncio.Event().wait()
 
     monkeypatch.setattr(asyncio, "sleep", nap)
-    opened = Sessions(mirror.locks, NoAuthority(), mirror.storage, clock=mirror.clock)
+    opened = Sessions(
+        mirror.locks, NoAuthority(), mirror.storage, clock=mirror.clock, refresh_seconds=1e9
+    )
     with structlog.testing.capture_logs() as logs:
         async with opened.open(CRSP, mode):
+            is_open.set()
             while naps < 4:
                 await asyncio.to_thread(lambda: None)
     breaches = [line for line in logs if line["event"] == "sync.duration.slo_breach"]

@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
@@ -266,8 +266,14 @@ VERBS: dict[str, Verb] = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # The library's own 2 would tell a script that a lock is held.
+        self.exit(FAILED, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="wrds_sync", description=__doc__)
+    parser = _Parser(prog="wrds_sync", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     added = {name: verbs.add_parser(name) for name in VERBS}
     for name in ("full-sync", "force-unlock", "manifest", "diff", "read-example"):

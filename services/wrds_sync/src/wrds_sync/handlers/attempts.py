@@ -252,7 +252,9 @@ class Attempts:
         partitions = tuple(entries[year] for year in sorted(entries))
         now = self._now()
         old = job.manifest
-        is_same_text = old is not None and old.source_modified == job.info.last_modified
+        # An archive that does not say when has moved now, or nothing would have been copied.
+        said = job.info.last_modified
+        is_same_text = old is not None and said is not None and old.source_modified == said
         return SyncManifest(
             dataset=job.dataset.name,
             vintage=vintage_name(now, partitions),
