@@ -62,7 +62,7 @@ async def typed(tmp_path: Path, environment: dict[str, str], *arguments: str) ->
     return done.stdout
 
 
-@pytest.mark.covers("S4-16", "S4-18", "S4-22", "C-29")
+@pytest.mark.covers("S4-14", "S4-16", "S4-18", "S4-22", "C-29")
 async def test_a_refresh_is_planned_approved_applied_listed_and_undone(
     hub: Hub, environment: dict[str, str], tmp_path: Path
 ) -> None:

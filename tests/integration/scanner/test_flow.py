@@ -301,7 +301,7 @@ async def commands(database: Database) -> list[str]:
     return [row["id"] for row in rows]
 
 
-@pytest.mark.covers("S3-15", "C-23")
+@pytest.mark.covers("S3-15", "C-23", "E-02")
 async def test_at_five_in_utc_the_command_is_published_once(market: Market) -> None:
     clock = ManualClock()
     flows = FlowCatalog({flow.name: flow for flow in load_flows(PROJECT / "config").flows})
