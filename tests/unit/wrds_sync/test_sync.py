@@ -256,6 +256,17 @@ async def test_a_partial_year_that_is_synced_again_has_no_row_twice(
     assert mirror.rows()["permno"].sort().to_list() == [10_001 + n for n in range(6)]
 
 
+async def test_a_full_sync_that_finds_the_same_makes_no_second_vintage(
+    mirror: TestMirror,
+) -> None:
+    first = (await mirror.manager.full_sync(CRSP, 2022)).manifest
+    mirror.clock.move(hours=1)
+    second = (await mirror.manager.full_sync(CRSP, 2022)).manifest
+    assert (second.vintage, second.previous) == (first.vintage, None)
+    assert second.synced_at > first.synced_at
+    assert await mirror.storage.vintages("crsp") == [first.vintage]
+
+
 @pytest.mark.covers("S5-95", "S5-106")
 async def test_an_interrupted_sync_shows_nothing_of_itself(
     mirror: TestMirror, archive: Archive

@@ -58,7 +58,7 @@ class SyncManifest(_Document):
 
     dataset: Name
     vintage: Identifier
-    """Sorts by time: `20240301T120000Z-1a2b3c4d`."""
+    """Sorts by time: `20240301T120000Z-1a2b3c4d5e6f7a8b`."""
 
     previous: Identifier | None = None
     """The vintage before this one."""
@@ -146,4 +146,9 @@ def vintage_name(now: datetime, partitions: tuple[PartitionEntry, ...]) -> str:
     digest = hashlib.sha256()
     for item in sorted(partitions, key=lambda entry: entry.year):
         digest.update(f"{item.year}:{item.sha256}\n".encode())
-    return f"{now:%Y%m%dT%H%M%S}Z-{digest.hexdigest()[:8]}"
+    return f"{now:%Y%m%dT%H%M%S}Z-{digest.hexdigest()[:16]}"
+
+
+def has_same_content(vintage: str, other: str) -> bool:
+    """Return whether two vintages consist of equal files."""
+    return vintage.rpartition("-")[2] == other.rpartition("-")[2]

@@ -12,7 +12,7 @@ from chassis.failpoints import reach
 from chassis.logs import get_logger
 from wrds_sync import metrics
 from wrds_sync.domain.datasets import Dataset
-from wrds_sync.domain.manifest import PartitionEntry, SyncManifest, vintage_name
+from wrds_sync.domain.manifest import PartitionEntry, SyncManifest, has_same_content, vintage_name
 from wrds_sync.domain.planning import Plan, expected_bytes
 from wrds_sync.domain.progress import SyncProgress
 from wrds_sync.domain.restatements import RestatementReport
@@ -252,13 +252,18 @@ class Attempts:
         partitions = tuple(entries[year] for year in sorted(entries))
         now = self._now()
         old = job.manifest
+        vintage = vintage_name(now, partitions)
+        previous = old.vintage if old and old.is_complete else None
+        if old is not None and old.is_complete and has_same_content(old.vintage, vintage):
+            # A run that is repeated after its work was done makes no second vintage.
+            vintage, previous = old.vintage, old.previous
         # An archive that does not say when has moved now, or nothing would have been copied.
         said = job.info.last_modified
         is_same_text = old is not None and said is not None and old.source_modified == said
         return SyncManifest(
             dataset=job.dataset.name,
-            vintage=vintage_name(now, partitions),
-            previous=old.vintage if old and old.is_complete else None,
+            vintage=vintage,
+            previous=previous,
             mode=job.mode,
             start_year=min(job.start_year, old.start_year) if old else job.start_year,
             is_complete=is_complete,
