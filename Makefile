@@ -4,6 +4,9 @@ SHELL := /bin/bash
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --no-sync
 PYTEST := $(RUN) pytest
+# Each worker starts servers of its own; most tests wait more than they compute.
+WORKERS ?= 3
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 export UV_PROJECT_ENVIRONMENT ?= .venv
 
 ##@ Use
@@ -23,11 +26,11 @@ check: install-python ## Format, lint, types, architecture, lock, generated docu
 	$(RUN) lint-imports
 	$(RUN) python scripts/docs.py --check
 test: install ## Unit, contract, integration and end-to-end tests
-	$(PYTEST) tests/unit tests/contract tests/integration tests/e2e $(ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/contract tests/integration tests/e2e $(ARGS)
 unit: install-python ## No servers, seconds
 	$(PYTEST) tests/unit $(ARGS)
 integration: install ## One service or adapter with real servers
-	$(PYTEST) tests/contract tests/integration $(ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) tests/contract tests/integration $(ARGS)
 e2e: install ## The real service processes
 	$(PYTEST) tests/e2e $(ARGS)
 chaos: install ## Kills, cuts, restarts; invariants checked afterwards (longer: ARGS="--chaos-kills 200")

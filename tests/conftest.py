@@ -40,30 +40,36 @@ _READS_SHARED_DATA = ("shared_data(", "tests.e2e.story")
 _NEEDS_SQL_SERVER = ("tests.support.sql_server",)
 _NO_SHARED_DATA = "read shared/data, which is not beside the project,"
 _NO_SQL_SERVER = "need a real SQL Server, which PENSTOCK_TEST_MSSQL does not name,"
-_left_out: dict[str, set[str]] = {}
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out what cannot run without the real inputs, or without a SQL Server."""
-    if not collection_path.match("test_*.py"):
-        return None
-    text = collection_path.read_text("utf-8")
+def _why_left_out(path: Path) -> str | None:
+    text = path.read_text("utf-8")
     reasons = (
         (_NO_SHARED_DATA, not SHARED_DATA.exists(), _READS_SHARED_DATA),
         (_NO_SQL_SERVER, "PENSTOCK_TEST_MSSQL" not in GIVEN, _NEEDS_SQL_SERVER),
     )
     for reason, is_missing, names in reasons:
         if is_missing and any(name in text for name in names):
-            _left_out.setdefault(reason, set()).add(collection_path.name)
-            return True
+            return reason
+    return None
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out what cannot run without the real inputs, or without a SQL Server."""
+    if collection_path.match("test_*.py") and _why_left_out(collection_path):
+        return True
     return None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was left out."""
-    for reason, modules in _left_out.items():
+    """Say what was left out; found anew, because workers collect and this process does not."""
+    left_out: dict[str, list[str]] = {}
+    for path in sorted(Path(__file__).parent.rglob("test_*.py")):
+        if reason := _why_left_out(path):
+            left_out.setdefault(reason, []).append(path.name)
+    for reason, modules in left_out.items():
         terminalreporter.write_line(
-            f"{len(modules)} test modules {reason} and were left out: {', '.join(sorted(modules))}",
+            f"{len(modules)} test modules {reason} and were left out: {', '.join(modules)}",
             yellow=True,
         )
 
