@@ -43,7 +43,7 @@ class Hub:
             DatabaseSettings.model_validate({"DATABASE_URL": self.database_url}),
             command_id,
             dead_letters=self.dead_letters,
-            patience_seconds=60,
+            patience_seconds=150,
             on_change=lambda _: None,
         )
 

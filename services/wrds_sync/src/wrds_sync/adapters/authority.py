@@ -9,13 +9,14 @@ from chassis.db import Database
 from chassis.errors import LeaseLostError
 from wrds_sync.errors import LockAcquisitionError, LockLostError
 
+TTL_SECONDS = 15.0
+"""As long as a run's: a killed writer's data set is free when its run is taken up again."""
+
 
 class PostgresAuthority:
     """The lease `wrds_sync/<data set>`; its token orders writers across volumes."""
 
-    def __init__(
-        self, database: Database, *, ttl_seconds: float = leases.DEFAULT_TTL_SECONDS
-    ) -> None:
+    def __init__(self, database: Database, *, ttl_seconds: float = TTL_SECONDS) -> None:
         self._database = database
         self._ttl_seconds = ttl_seconds
 
@@ -52,7 +53,9 @@ async def _patience(seconds: float, dataset: str) -> AsyncGenerator[None]:
             yield
     except TimeoutError as error:
         raise LockAcquisitionError(
-            f"{dataset}: another writer holds the lease; waited {seconds:g} s", dataset=dataset
+            f"{dataset}: another writer holds the lease; waited {seconds:g} s",
+            retry_after=TTL_SECONDS,
+            dataset=dataset,
         ) from error
 
 
