@@ -11,6 +11,9 @@ from tests.support.wrds_server import WrdsServer
 from wrds_sync.adapters.file_lock import atomic_lock
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 class Shell:
     """Runs `penstock wrds` in one folder."""
 
