@@ -10,7 +10,6 @@ from tests.support.wrds_config import mirror_environment
 from tests.support.wrds_server import WrdsServer
 from wrds_sync.adapters.file_lock import atomic_lock
 
-
 pytestmark = pytest.mark.timeout(300)
 
 
