@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Install what the local stack needs besides Python: Java 17 or newer, Maven, Samba, and the two
-# libraries that the SQL Server driver loads when it connects (its wheel brings the rest).
+# Install what the local stack and the tests need besides Python: Java 17 or newer, Maven, Samba, the
+# two libraries that the SQL Server driver loads when it connects (its wheel brings the rest), a
+# directory server, promtool and rclone.
 # As root through apt-get; otherwise it names the packages. Silent when nothing is missing.
 # With --without-samba, a missing Samba is said and accepted: a plain folder takes the share's place.
 set -euo pipefail
@@ -43,6 +44,8 @@ missing_packages() {
     command -v smbclient > /dev/null || echo smbclient
     command -v slapd > /dev/null || echo slapd # for the tests of directories
     command -v ldapmodify > /dev/null || echo ldap-utils
+    command -v promtool > /dev/null || echo prometheus # for the tests of alert rules
+    command -v rclone > /dev/null || echo rclone # for the backup of the mirror
 }
 
 # The stack runs a Samba of its own on a loopback port, and tests run a directory of theirs. The
@@ -59,12 +62,12 @@ keep_services_down() {
 
 install() {
     local with_services=no
-    [[ " $* " != *" samba "* && " $* " != *" slapd "* ]] || with_services=yes
+    case " $* " in *" samba "* | *" slapd "* | *" prometheus "*) with_services=yes ;; esac
     [ "$with_services" = no ] || keep_services_down
     DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$@" > /dev/null
     if [ "$with_services" = yes ] && command -v systemctl > /dev/null; then
-        systemctl disable --quiet smbd nmbd slapd 2> /dev/null || true
+        systemctl disable --quiet smbd nmbd slapd prometheus 2> /dev/null || true
     fi
 }
 

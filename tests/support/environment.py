@@ -16,9 +16,13 @@ _OURS = (
     "KAFKA_",
     "NAS_",
     "PENSTOCK_",
+    "REFRESHER_",
     "S3_",
     "SCANNER_",
+    "SOURCE_DB_",
+    "TARGET_DB_",
     "TRANSFORMER_",
+    "WRDS_",
 )
 _KEPT = frozenset({"AWS_CA_BUNDLE", "PENSTOCK_CACHE_DIR", "PENSTOCK_TEST_SERVERS"})
 """Where downloads are kept and where servers come from is the machine's business, not a test's."""

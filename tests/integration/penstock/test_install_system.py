@@ -10,6 +10,16 @@ from tests.support.paths import PROJECT
 
 SCRIPT = PROJECT / "scripts" / "install-system.sh"
 _LIBRARIES = "libltdl.so.7 (libc6) => x libgssapi_krb5.so.2 (libc6) => y"
+_PROGRAMS = (
+    "smbd",
+    "pdbedit",
+    "smbclient",
+    "mvn",
+    "slapd",
+    "ldapmodify",
+    "promtool",
+    "rclone",
+)
 _SHELL_TOOLS = ("bash", "chmod", "env", "head", "sed")
 
 
@@ -24,7 +34,7 @@ class Machine:
             real = shutil.which(name)
             assert real is not None
             (folder / name).symlink_to(real)
-        for name in ("smbd", "pdbedit", "smbclient", "mvn", "slapd", "ldapmodify"):
+        for name in _PROGRAMS:
             self.has(name, "true")
         self.has("ldconfig", f"echo '{_LIBRARIES}'")
         self.has("java", """echo 'openjdk version "21.0.1" 2023-10-17' >&2""")
