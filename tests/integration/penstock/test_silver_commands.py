@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from chassis.bus.topics import apply_topics
-from chassis.settings import KafkaSettings
-from contracts.topics import topic_specs
 from penstock.processes import ServiceProcesses
 from tests.integration.transformer.hub import Hub, open_hub
 from tests.integration.transformer.test_simulate import RULES, store
 from tests.support.addresses import KafkaAddress
 from tests.support.command_line import penstock
+from tests.support.topics import lay_topics
 from transformer.adapters.entity_files import parse_entity
 
 
@@ -91,7 +89,7 @@ async def test_what_cannot_be_explained_is_one_sentence(
 async def test_a_transformation_is_tried_run_and_simulated(
     hub: Hub, kafka: KafkaAddress, database_url: str, tmp_path: Path
 ) -> None:
-    await apply_topics(KafkaSettings.model_validate(kafka.env), topic_specs())
+    await lay_topics(kafka)
     (tmp_path / "config" / "entities").mkdir(parents=True)
     (tmp_path / "config" / "entities" / "people.yaml").write_text(RULES)
     env = kafka.env | {"DATABASE_URL": database_url}

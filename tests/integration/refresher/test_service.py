@@ -10,9 +10,6 @@ import pytest
 import yaml
 from aiokafka import AIOKafkaProducer
 
-from chassis.bus.topics import apply_topics
-from chassis.settings import KafkaSettings
-from contracts.topics import topic_specs
 from penstock.processes import ServiceProcesses
 from tests.integration.refresher.conftest import Open
 from tests.integration.refresher.estate import READER_PASSWORD, WRITER_PASSWORD, Estate
@@ -20,6 +17,7 @@ from tests.integration.refresher.hub import KEY, MASKING, Hub
 from tests.support.addresses import KafkaAddress
 from tests.support.command_line import penstock
 from tests.support.eventually import eventually
+from tests.support.topics import lay_topics
 
 TABLE = "create table customer (id int primary key, last_name text)"
 
@@ -38,7 +36,7 @@ async def hub(estate: Estate, opening: Open) -> AsyncGenerator[Hub]:
 async def environment(
     hub: Hub, kafka: KafkaAddress, database_url: str, tmp_path: Path
 ) -> dict[str, str]:
-    await apply_topics(KafkaSettings.model_validate(kafka.env), topic_specs())
+    await lay_topics(kafka)
     folder = tmp_path / "config"
     folder.mkdir()
     (folder / "refresh.yaml").write_text(yaml.safe_dump(hub.config))

@@ -12,13 +12,11 @@ from typing import Any
 
 import pytest
 
-from chassis.bus.topics import apply_topics
-from chassis.settings import KafkaSettings
-from contracts.topics import topic_specs
 from tests.support.addresses import KafkaAddress
 from tests.support.command_line import penstock
 from tests.support.market_hub import lay_universe, write_preset_config
 from tests.support.sample_api import KEYS, running_sample_api
+from tests.support.topics import lay_topics
 
 TICKERS = ["APAM", "APGE", "ATMU", "BRCC"]
 
@@ -45,7 +43,7 @@ async def replica(environment: Mapping[str, str], folder: Path, name: str) -> As
 async def test_a_command_runs_the_flow_whichever_replica_takes_its_steps(
     kafka: KafkaAddress, database_url: str, tmp_path: Path
 ) -> None:
-    await apply_topics(KafkaSettings.model_validate(kafka.env), topic_specs())
+    await lay_topics(kafka)
     lay_universe(tmp_path / "share", TICKERS)
     environment = {
         **kafka.env,

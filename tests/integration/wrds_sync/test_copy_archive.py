@@ -273,7 +273,8 @@ async def test_cancelling_a_copy_ends_it_at_the_server(large: WrdsServer, tmp_pa
 async def test_a_silent_network_is_noticed_in_bounded_time(
     large: WrdsServer, proxy: FaultProxy, tmp_path: Path
 ) -> None:
-    settings = through(proxy) | {"query_timeout_seconds": 3, "connect_timeout_seconds": 3}
+    # Long enough for the first rows to arrive on a busy machine.
+    settings = through(proxy) | {"query_timeout_seconds": 12, "connect_timeout_seconds": 12}
     target = tmp_path / "f"
     async with opened(large, **settings) as client:
         await client.table_info(DAILY.table)
