@@ -20,7 +20,7 @@ from scanner.adapters.record_inventory import PostgresRecordInventory
 from scanner.adapters.record_polls import PostgresPolls
 from scanner.domain.descent import nominal_slot
 from scanner.handlers.record_catalog import RecordCatalog
-from scanner.jobs import RecordHousekeeping, Schedule
+from scanner.jobs import Housekeeping, Schedule
 from tests.integration.scanner.record_harness import SOURCE, RecordHarness
 from tests.support.addresses import KafkaAddress
 from tests.support.command_line import penstock
@@ -116,12 +116,13 @@ async def test_housekeeping_repeats_measures_and_forgets_records(records: Record
     records.tell(a={}, b={})
     await records.poll()
     records.clock.advance(3601)
-    house = RecordHousekeeping(
+    house = Housekeeping(
         records.database,
         RecordCatalog({SOURCE: records.entry()}),
         records.repeater(),
         inventory=PostgresRecordInventory(records.database),
-        polls=PostgresPolls(records.database, "scanner"),
+        history=PostgresPolls(records.database, "scanner"),
+        known=metrics.RECORDS_KNOWN,
         clock=records.clock,
     )
     await house.step()

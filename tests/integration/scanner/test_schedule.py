@@ -58,7 +58,8 @@ async def test_housekeeping_repeats_measures_and_forgets(harness: Harness) -> No
         harness.catalog(),
         harness.repeater(),
         inventory=PostgresInventory(harness.database),
-        scans=PostgresScans(harness.database),
+        history=PostgresScans(harness.database),
+        known=metrics.INVENTORY_FILES,
         clock=harness.clock,
     )
     await house.step()

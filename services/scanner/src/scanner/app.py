@@ -26,7 +26,7 @@ from chassis.sources import (
     validate,
 )
 from contracts.topics import FLOW_REQUESTED, SCAN_REQUESTED
-from scanner import consumers
+from scanner import consumers, metrics
 from scanner.adapters.announcements import PostgresAnnouncements
 from scanner.adapters.deletions import PostgresDeletions
 from scanner.adapters.flow_runs import LedgerStepRuns
@@ -55,7 +55,6 @@ from scanner.jobs import (
     SCAN,
     FlowSchedule,
     Housekeeping,
-    RecordHousekeeping,
     Schedule,
     scan_jobs,
 )
@@ -332,7 +331,8 @@ def _keep_house(
         catalog,
         repeat,
         inventory=PostgresInventory(database),
-        scans=PostgresScans(database),
+        history=PostgresScans(database),
+        known=metrics.INVENTORY_FILES,
         clock=clock,
     )
     process.background("housekeeping", housekeeping.run)
@@ -355,12 +355,13 @@ def _keep_records(
         after=timedelta(seconds=settings.scan.reannounce_after_seconds),
         limit=settings.scan.reannounce_limit,
     )
-    housekeeping = RecordHousekeeping(
+    housekeeping = Housekeeping(
         database,
         catalog,
         repeat,
         inventory=PostgresRecordInventory(database),
-        polls=PostgresPolls(database, SERVICE),
+        history=PostgresPolls(database, SERVICE),
+        known=metrics.RECORDS_KNOWN,
         clock=clock,
     )
     process.background("record-housekeeping", housekeeping.run)

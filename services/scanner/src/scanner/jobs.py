@@ -5,25 +5,20 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from prometheus_client import Gauge
+
 from chassis.clock import Clock
-from chassis.db import Database
+from chassis.db import Database, Transaction
 from chassis.errors import TransientError
 from chassis.logs import get_logger
 from chassis.runs import Job, RunContext, submit
 from contracts.commands import FlowRequested
 from contracts.runs import RunCounts
 from contracts.topics import FLOW_REQUESTED
-from scanner import metrics
 from scanner.domain.descent import nominal_slot
-from scanner.handlers.answers import RepeatAnnouncements
-from scanner.handlers.catalog import SourceCatalog
 from scanner.handlers.flow import FlowCatalog
 from scanner.handlers.poll import PollSource
-from scanner.handlers.record_answers import RepeatRecordAnnouncements
-from scanner.handlers.record_catalog import RecordCatalog
 from scanner.handlers.scan import ScanSource
-from scanner.ports import Inventory, Scans
-from scanner.ports.records import Polls, RecordInventory
 
 SCAN = "scan"
 FLOW = "flow"
@@ -192,17 +187,36 @@ class FlowSchedule:
             self._asked[flow.name] = due
 
 
+class _Named(Protocol):
+    def names(self) -> Collection[str]: ...
+
+
+class _Repeats(Protocol):
+    async def run(self, sources: Collection[str]) -> object: ...
+
+
+class _Counts(Protocol):
+    async def count_present(self, source: str) -> int: ...
+
+
+class _Forgets(Protocol):
+    async def purge(self, transaction: Transaction, *, before: datetime) -> object: ...
+
+
 class Housekeeping:
-    """Repeats unanswered announcements, forgets old history, measures the inventory."""
+    """Repeats unanswered announcements, forgets old history, measures what is known; once for file
+    sources and once for record sources.
+    """
 
     def __init__(
         self,
         database: Database,
-        catalog: SourceCatalog,
-        repeat: RepeatAnnouncements,
+        catalog: _Named,
+        repeat: _Repeats,
         *,
-        inventory: Inventory,
-        scans: Scans,
+        inventory: _Counts,
+        history: _Forgets,
+        known: Gauge,
         clock: Clock,
         every_seconds: float = HOUSEKEEPING_SECONDS,
     ) -> None:
@@ -210,7 +224,8 @@ class Housekeeping:
         self._catalog = catalog
         self._repeat = repeat
         self._inventory = inventory
-        self._scans = scans
+        self._history = history
+        self._known = known
         self._clock = clock
         self._every_seconds = every_seconds
 
@@ -228,47 +243,6 @@ class Housekeeping:
         names = self._catalog.names()
         await self._repeat.run(names)
         for name in names:
-            metrics.INVENTORY_FILES.labels(name).set(await self._inventory.count_present(name))
+            self._known.labels(name).set(await self._inventory.count_present(name))
         async with self._database.transaction() as transaction:
-            await self._scans.purge(transaction, before=self._clock.now() - HISTORY)
-
-
-class RecordHousekeeping:
-    """The same for record sources."""
-
-    def __init__(
-        self,
-        database: Database,
-        catalog: RecordCatalog,
-        repeat: RepeatRecordAnnouncements,
-        *,
-        inventory: RecordInventory,
-        polls: Polls,
-        clock: Clock,
-        every_seconds: float = HOUSEKEEPING_SECONDS,
-    ) -> None:
-        self._database = database
-        self._catalog = catalog
-        self._repeat = repeat
-        self._inventory = inventory
-        self._polls = polls
-        self._clock = clock
-        self._every_seconds = every_seconds
-
-    async def run(self) -> None:
-        """Keep house for as long as the process lives."""
-        while True:
-            try:
-                await self.step()
-            except TransientError as error:
-                get_logger().warning("housekeeping_waits", error=error)
-            await asyncio.sleep(self._every_seconds)
-
-    async def step(self) -> None:
-        """Do everything once."""
-        names = self._catalog.names()
-        await self._repeat.run(names)
-        for name in names:
-            metrics.RECORDS_KNOWN.labels(name).set(await self._inventory.count_present(name))
-        async with self._database.transaction() as transaction:
-            await self._polls.purge(transaction, before=self._clock.now() - HISTORY)
+            await self._history.purge(transaction, before=self._clock.now() - HISTORY)
