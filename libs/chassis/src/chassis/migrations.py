@@ -19,7 +19,7 @@ from chassis.db import Connection, connecting, translate, translated_errors
 from chassis.errors import PermanentError, UnavailableError
 from contracts.errors import ErrorCategory
 
-OWNERS = ("chassis", "scanner", "ingestor", "transformer", "refresher", "wrds_sync")
+OWNERS = ("chassis", "scanner", "ingestor", "transformer", "refresher", "wrds_sync", "console")
 """Installed owners of schemas, in the order in which their migrations build on each other."""
 
 _LOCK = 7_364_018_225  # any constant: all migrations of one database wait for each other

@@ -1,1 +1,1 @@
-"""Web console and HTTP API."""
+"""Web console and HTTP API of the hub."""

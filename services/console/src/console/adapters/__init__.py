@@ -1,0 +1,1 @@
+"""Read models and stores on PostgreSQL, and the clients of other servers."""

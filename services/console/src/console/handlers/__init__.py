@@ -1,0 +1,1 @@
+"""The use cases: who is it, may they, and what follows."""

@@ -1,0 +1,111 @@
+"""The console's settings."""
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
+
+from chassis.settings import (
+    DatabaseSettings,
+    KafkaSettings,
+    ProcessSettings,
+    SettingsPart,
+    env,
+)
+from console.domain.roles import Role
+
+
+class WebSettings(SettingsPart):
+    """Where the console is found, and how long a session lasts."""
+
+    host: str = env("CONSOLE_HOST", "127.0.0.1")
+    port: int = env("CONSOLE_PORT", 0, ge=0, le=65535)
+    """The pages; 0 takes a free port and logs it. Probes have a port of their own."""
+
+    public_url: str | None = env("CONSOLE_PUBLIC_URL", None)
+    """As browsers see it, `https://penstock.example.org`; plain http is for this machine only."""
+
+    users_file: Path | None = env("CONSOLE_USERS_FILE", None)
+    """YAML with local users; read at start, its passwords win over those in the database."""
+
+    session_hours: float = env("CONSOLE_SESSION_HOURS", 8.0, gt=0, le=24)
+    idle_minutes: float = env("CONSOLE_IDLE_MINUTES", 30.0, gt=0)
+    trusted_proxies: str = env("CONSOLE_TRUSTED_PROXIES", "")
+    """Addresses or networks, by commas, whose `X-Forwarded-For` is believed."""
+
+    services: str = env("CONSOLE_SERVICES", "")
+    """Probe addresses for the page of services: `scanner=http://10.0.0.5:9100,…`."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_safe(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        is_local = parts.scheme == "http" and is_loopback(parts.hostname or "")
+        if not (parts.scheme == "https" and parts.hostname) and not is_local:
+            raise PydanticCustomError(
+                "address", "is not https://… (plain http is for a loopback address only)"
+            )
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def probe_addresses(self) -> Mapping[str, str]:
+        """The services' probes, by name."""
+        pairs = (item.partition("=") for item in self.services.split(",") if item.strip())
+        return {name.strip(): address.strip().rstrip("/") for name, _, address in pairs}
+
+
+class OidcSettings(SettingsPart):
+    """Log-on through the organisation's identity provider."""
+
+    issuer: str = env("CONSOLE_OIDC_ISSUER")
+    client_id: str = env("CONSOLE_OIDC_CLIENT_ID")
+    client_secret: SecretStr | None = env("CONSOLE_OIDC_CLIENT_SECRET", None)
+    scopes: str = env("CONSOLE_OIDC_SCOPES", "openid profile email")
+    role_claim: str = env("CONSOLE_OIDC_ROLE_CLAIM", "groups")
+    viewers: str = env("CONSOLE_OIDC_VIEWERS", "")
+    """Values of the claim that make a viewer, by commas; `*` is everybody who can log on."""
+
+    operators: str = env("CONSOLE_OIDC_OPERATORS", "")
+    approvers: str = env("CONSOLE_OIDC_APPROVERS", "")
+    admins: str = env("CONSOLE_OIDC_ADMINS", "")
+
+    @property
+    def roles(self) -> Mapping[Role, frozenset[str]]:
+        """The values of the claim that give each role."""
+        texts = {
+            Role.VIEWER: self.viewers,
+            Role.OPERATOR: self.operators,
+            Role.APPROVER: self.approvers,
+            Role.ADMIN: self.admins,
+        }
+        return {
+            role: frozenset(item.strip() for item in text.split(",") if item.strip())
+            for role, text in texts.items()
+        }
+
+
+class ConsoleSettings(BaseModel):
+    """Everything the process reads from its environment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kafka: KafkaSettings
+    database: DatabaseSettings
+    process: ProcessSettings
+    web: WebSettings
+    oidc: OidcSettings | None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
