@@ -26,6 +26,7 @@ from chassis.redaction import redact
 
 LOOP_LIMIT_SECONDS = 30.0
 CHECK_DEADLINE_SECONDS = 3.0
+WATCH_SECONDS = 10.0
 
 Check = Callable[[], Awaitable[None]]
 """Returns if all is well; raises a `PenstockError` that says what is not."""
@@ -51,6 +52,12 @@ class Health:
             self.beat_at = before
             await asyncio.sleep(1)
             metrics.LOOP_LAG.set(max(0.0, self.clock.monotonic() - before - 1))
+
+    async def watch_dependencies(self) -> None:
+        """Measure the dependencies even where nobody asks for readiness."""
+        while True:
+            await self.problems(self.readiness)
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def problems(self, checks: dict[str, Check]) -> dict[str, str]:
         """Run checks and return what is wrong, by name."""

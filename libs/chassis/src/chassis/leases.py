@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from chassis.db import Connection, Database
 from chassis.errors import LeaseLostError, TransientError
 from chassis.logs import get_logger
-from chassis.metrics import LEASE_HELD
+from chassis.metrics import LEASE_HELD, LEASE_LOSSES
 
 DEFAULT_TTL_SECONDS = 30.0
 
@@ -98,11 +98,11 @@ async def held(
     The body is cancelled, and `LeaseLostError` raised, when a renewal finds the lease lost.
     """
     holder = holder or str(uuid.uuid4())
+    gauge, losses = LEASE_HELD.labels(kind or name), LEASE_LOSSES.labels(kind or name)
     lease = await _wait_for(
         database, name, holder=holder, ttl_seconds=ttl_seconds, poll_seconds=poll_seconds
     )
-    gauge = LEASE_HELD.labels(kind or name)
-    gauge.set(1)
+    gauge.inc()
     try:
         async with asyncio.TaskGroup() as group:
             renewal = group.create_task(_keep(database, lease, ttl_seconds))
@@ -110,9 +110,10 @@ async def held(
             renewal.cancel()
     except BaseExceptionGroup as errors:
         error = _first(errors.subgroup(LeaseLostError) or errors)
+        losses.inc(isinstance(error, LeaseLostError))
         raise error from error.__cause__
     finally:
-        gauge.set(0)
+        gauge.dec()
         with contextlib.suppress(TransientError):
             await release(database, lease)
 

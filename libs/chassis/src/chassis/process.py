@@ -17,6 +17,7 @@ import uvloop
 from pydantic import BaseModel
 
 from chassis import metrics, migrations
+from chassis.backlog import Backlog
 from chassis.bus.broker import Bus
 from chassis.bus.relay import Relay
 from chassis.clock import SystemClock
@@ -87,6 +88,8 @@ class Host:
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, or until a part fails."""
+        self._background["backlog"] = Backlog(self.database, kinds=self._jobs).run
+        self._background["dependencies"] = self.health.watch_dependencies
         if self._jobs:
             worker = RunWorker(self.database, self._jobs, clock=self.clock)
             self._background["runs"] = worker.run
@@ -128,6 +131,7 @@ class Host:
         waiting = [item.topic.name for item in self.bus.subscriptions if not item.has_assignment]
         if waiting:
             raise UnavailableError(f"no answer from the group yet for: {', '.join(waiting)}")
+        await self.bus.ping()
 
     async def _check_migrations(self) -> None:
         async with self.database.connection() as connection:

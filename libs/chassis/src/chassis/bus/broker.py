@@ -8,7 +8,6 @@ topics.
 import asyncio
 import contextlib
 import contextvars
-import ssl
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -18,11 +17,12 @@ from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
-from faststream.security import BaseSecurity, SASLScram512
 
 from chassis import metrics
 from chassis.bus.applier import Applier
+from chassis.bus.client import Consumer
 from chassis.bus.delivery import Handler
+from chassis.bus.security import build_security, explain
 from chassis.bus.subscription import Subscription
 from chassis.clock import Clock, SystemClock
 from chassis.db import Database
@@ -55,6 +55,7 @@ class Bus:
         self._clock = clock or SystemClock()
         self.is_running = False
         self._context = contextvars.copy_context()
+        self._consumer: Consumer | None = None
 
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         """Have `handler` applied to every batch of `topic`, under the delivery policy."""
@@ -68,6 +69,19 @@ class Bus:
         )
         self.subscriptions.append(Subscription(applier, database=self._database, clock=self._clock))
 
+    async def ping(self) -> None:
+        """Ask Kafka for its topics.
+
+        Raises:
+            UnavailableError: it does not answer.
+        """
+        if self._consumer is None:
+            return
+        try:
+            await self._consumer.topics()
+        except KafkaError as error:
+            raise UnavailableError(f"Kafka does not answer: {error}", dependency="kafka") from error
+
     async def run(self) -> None:
         """Consume until cancelled; then finish the batch in hand and leave the group."""
         if not self.subscriptions:
@@ -75,12 +89,14 @@ class Bus:
         async with self._started() as broker, asyncio.TaskGroup() as group:
             try:
                 subscriber: Any = broker.subscribers[0]
+                self._consumer = subscriber.consumer
                 for subscription in self.subscriptions:
                     subscription.attach(subscriber.consumer, group)
                 self.is_running = True
                 await self._watch()
             finally:
                 self.is_running = False
+                self._consumer = None
                 await asyncio.gather(*(item.drain() for item in self.subscriptions))
 
     async def _watch(self) -> None:
@@ -105,8 +121,9 @@ class Bus:
                 break
             except KafkaError as error:
                 attempt += 1
-                get_logger().warning("kafka_unreachable", attempt=attempt, error=error)
                 await _stop(broker)
+                reason = await explain(self._settings, error)
+                get_logger().warning("kafka_unreachable", attempt=attempt, error=reason)
                 await asyncio.sleep(backoff_seconds(attempt))
             except BaseException:
                 # Cancelled half-way: the consumers that were started must not linger in the group.
@@ -202,38 +219,3 @@ async def _stop(broker: KafkaBroker) -> None:
             await broker.stop()
     except (TimeoutError, KafkaError) as error:
         get_logger().warning("kafka_left_in_a_hurry", error=error)
-
-
-def build_ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
-    """Return the TLS context that the settings ask for, or None for plain connections."""
-    if settings.security_protocol in ("SSL", "SASL_SSL"):
-        return ssl.create_default_context(cafile=settings.ca_file)
-    return None
-
-
-def build_security(settings: KafkaSettings) -> BaseSecurity | None:
-    """Return FastStream's form of the security settings."""
-    context = build_ssl_context(settings)
-    if settings.sasl_username and settings.sasl_password:
-        return SASLScram512(
-            username=settings.sasl_username,
-            password=settings.sasl_password.get_secret_value(),
-            ssl_context=context,
-            use_ssl=context is not None,
-        )
-    return BaseSecurity(ssl_context=context, use_ssl=True) if context else None
-
-
-def client_security(settings: KafkaSettings) -> dict[str, Any]:
-    """Return aiokafka's form of the security settings."""
-    options: dict[str, Any] = {"security_protocol": settings.security_protocol}
-    context = build_ssl_context(settings)
-    if context is not None:
-        options["ssl_context"] = context
-    if settings.sasl_username and settings.sasl_password:
-        options |= {
-            "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": settings.sasl_password.get_secret_value(),
-        }
-    return options

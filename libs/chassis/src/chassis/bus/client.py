@@ -41,6 +41,10 @@ class Consumer(Protocol):
         """Return the offset after the last record of each log."""
         ...
 
+    async def topics(self) -> set[str]:
+        """Return the topics that this member may see: an answer means that Kafka is there."""
+        ...
+
 
 def to_record(raw: ConsumerRecord) -> Record:
     """Take over what the client library returned."""

@@ -55,6 +55,7 @@ class Relay:
         self._service = database.service
         self._lease_seconds = lease_seconds
         self._wake = asyncio.Event()
+        metrics.begin_outbox(self._service)
 
     async def run(self) -> None:
         """Relay until cancelled; other replicas wait for the lease."""
@@ -91,14 +92,11 @@ class Relay:
     async def _fetch(self) -> list[Row]:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                "select id, topic, key, value, headers, "
-                "extract(epoch from clock_timestamp() - created_at)::float as age "
+                "select id, topic, key, value, headers "
                 "from meta.outbox where service = $1 order by id limit $2",
                 self._service,
                 BATCH_SIZE,
             )
-        metrics.OUTBOX_PENDING.labels(self._service).set(len(rows))
-        metrics.OUTBOX_OLDEST.labels(self._service).set(rows[0]["age"] if rows else 0)
         return [
             Row(row["id"], row["topic"], row["key"], row["value"], row["headers"]) for row in rows
         ]

@@ -21,6 +21,7 @@ from chassis.bus import positions
 from chassis.bus.applier import Applier, Decoded, by_partition
 from chassis.bus.client import Consumer, to_record
 from chassis.bus.cursor import Admitted, Cursor, Reread, StartOver, misfit
+from chassis.bus.lag import LagAge
 from chassis.bus.records import Record
 from chassis.clock import Clock
 from chassis.db import Database
@@ -51,6 +52,7 @@ class Subscription:
         self._group: asyncio.TaskGroup | None = None
         self._cursors: dict[int, Cursor] = {}
         """Of the partitions that are assigned and loaded; records of others are not ours yet."""
+        self._lag_ages: dict[int, LagAge] = {}
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._uncommitted: dict[TopicPartition, int] = {}
         self._assigned = asyncio.Event()
@@ -64,6 +66,7 @@ class Subscription:
         """A bug in the delivery itself; the process must not go on."""
         self.has_assignment = False
         """Whether the group has answered at least once; an empty answer means standby."""
+        metrics.begin_consumer(self._consumer_name, self.topic.name)
 
     # --- life
 
@@ -214,6 +217,7 @@ class Subscription:
         await self._commit()
         for partition in partitions:
             self._cursors.pop(partition, None)
+            self._forget(partition)
         self._leaving -= partitions
 
     def assign(self, assigned: Iterable[TopicPartition]) -> None:
@@ -354,9 +358,21 @@ class Subscription:
         for partition, cursor in self._cursors.items():
             labels = (self._consumer_name, self.topic.name, str(partition))
             metrics.CONSUMER_OFFSET.labels(*labels).set(cursor.next_offset)
-            metrics.CONSUMER_LAG.labels(*labels).set(self._lag(partition, cursor))
+            lag = self._lag(partition, cursor)
+            metrics.CONSUMER_LAG.labels(*labels).set(lag)
+            age = self._lag_ages.setdefault(partition, LagAge()).measure(
+                cursor.next_offset + lag, cursor.next_offset, now=self._clock.monotonic()
+            )
+            metrics.CONSUMER_LAG_AGE.labels(*labels).set(age)
         if self.lag == 0 or self._lanes:
             self._progress_at = self._clock.monotonic()
+
+    def _forget(self, partition: int) -> None:
+        """Measure no more what another member consumes now: an old value would stand for ever."""
+        self._lag_ages.pop(partition, None)
+        for gauge in (metrics.CONSUMER_OFFSET, metrics.CONSUMER_LAG, metrics.CONSUMER_LAG_AGE):
+            with contextlib.suppress(KeyError):  # it was never measured
+                gauge.remove(self._consumer_name, self.topic.name, str(partition))
 
     def _lag(self, partition: int, cursor: Cursor) -> int:
         high = self._consumer.highwater(self._tp(partition)) if self._consumer else None
