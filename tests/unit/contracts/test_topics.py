@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -19,7 +20,7 @@ from contracts.files import FileChange, FileChanged, FileFingerprint
 from contracts.layers import BronzeOperation, BronzeStored, SilverChanged, SilverOperation
 from contracts.records import RecordChange, RecordChanged
 from contracts.runs import RunChanged, RunStatus
-from contracts.schemas import DriftKind, SchemaDrifted
+from contracts.schemas import Decision, DriftKind, SchemaDecisionRequested, SchemaDrifted
 from contracts.topics import FILE_CHANGED, REPLAY_REQUESTED, TOPICS, Topic, topic_specs
 from contracts.types import Message
 from contracts.wrds import WrdsDataRestated
@@ -92,6 +93,10 @@ EXAMPLES: dict[str, tuple[Message, str]] = {
     ),
     "transform.requested": (TransformRequested(entity_type="transcript"), "transcript"),
     "run.cancel-requested": (RunCancelRequested(run_id="r1"), "r1"),
+    "schema.decision-requested": (
+        SchemaDecisionRequested(drift_id=UUID(int=1), decision=Decision.ACCEPT),
+        "00000000-0000-0000-0000-000000000001",
+    ),
 }
 
 

@@ -93,7 +93,7 @@ async def _cancel(
     if run_id is None:
         return
     outcome = "expired"
-    if not _is_expired(command, now):
+    if not is_expired(command, now):
         outcome = "accepted" if await cancel(transaction, [run_id]) else "ended before"
     await _audit(
         transaction,
@@ -111,7 +111,8 @@ def _uuid(text: str) -> uuid.UUID | None:
         return None
 
 
-def _is_expired(command: Command, now: datetime) -> bool:
+def is_expired(command: Command, now: datetime) -> bool:
+    """Return whether a command was read too late to be obeyed."""
     return command.expires_at is not None and command.expires_at <= now
 
 
@@ -128,35 +129,60 @@ async def _record(
     service: str,
     now: datetime,
 ) -> dict[str, Any]:
-    command = delivery.data
-    place = (service, spec.topic.name, _id_of(delivery))
+    if not await is_new(transaction, spec.topic, delivery, service=service):
+        return {"command_id": _id_of(delivery), "outcome": "duplicate", "run_id": None}
+    run_id: str | None = None
+    outcome = "expired"
+    if not is_expired(delivery.data, now):
+        run_id = await _submit(transaction, spec, delivery, service=service)
+        outcome = "accepted" if run_id else "skipped"
+    return await settle(
+        transaction, spec.topic, delivery, service=service, outcome=outcome, run_id=run_id
+    )
+
+
+async def is_new(
+    transaction: Transaction, topic: Topic, delivery: Delivery[Any], *, service: str
+) -> bool:
+    """Record a command; return False for one that was recorded before, which is not obeyed."""
+    command: Command = delivery.data
     inserted = await transaction.connection.fetchval(
         "insert into meta.commands "
         "(service, topic, command_id, target, requester, reason, dry_run, body, outcome) "
         "values ($1, $2, $3, $4, $5, $6, $7, $8, 'accepted') on conflict do nothing returning true",
-        *place,
-        spec.topic.key(command),
+        service,
+        topic.name,
+        _id_of(delivery),
+        topic.key(command),
         command.requester,
         command.reason,
         command.dry_run,
         command.model_dump(mode="json"),
     )
-    if not inserted:
-        return {"command_id": place[2], "outcome": "duplicate", "run_id": None}
-    run_id: str | None = None
-    outcome = "expired"
-    if not _is_expired(command, now):
-        run_id = await _submit(transaction, spec, delivery, service=service)
-        outcome = "accepted" if run_id else "skipped"
+    return bool(inserted)
+
+
+async def settle(
+    transaction: Transaction,
+    topic: Topic,
+    delivery: Delivery[Any],
+    *,
+    service: str,
+    outcome: str,
+    run_id: str | None = None,
+) -> dict[str, Any]:
+    """Record and audit what became of a command; return that for the log."""
     await transaction.connection.execute(
         "update meta.commands set outcome = $4, run_id = $5::uuid "
         "where service = $1 and topic = $2 and command_id = $3",
-        *place,
+        service,
+        topic.name,
+        _id_of(delivery),
         outcome,
         run_id,
     )
-    facts = {"command_id": place[2], "outcome": outcome, "run_id": run_id}
-    await _audit(transaction, delivery, topic=spec.topic, service=service, details=facts)
+    facts = {"command_id": _id_of(delivery), "outcome": outcome, "run_id": run_id}
+    await _audit(transaction, delivery, topic=topic, service=service, details=facts)
     return facts
 
 

@@ -47,6 +47,11 @@ PARTITIONS_PAUSED = Gauge(
 DEAD_LETTERS = Counter(
     "penstock_dead_letters_total", "Messages rejected for good.", ("consumer", "topic", "category")
 )
+DRIFTS = Counter(
+    "penstock_schema_drifts_total",
+    "Changes of schemas that were entered into the inbox.",
+    ("service", "kind"),
+)
 BATCH_RETRIES = Counter(
     "penstock_batch_retries_total", "Batches tried again, by kind of error.", ("consumer", "kind")
 )

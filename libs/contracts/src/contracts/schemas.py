@@ -1,7 +1,9 @@
-"""A data set's columns changed at its source."""
+"""A data set's columns changed at its source, and what a person decided about it."""
 
 from enum import StrEnum
+from uuid import UUID
 
+from contracts.commands import Command
 from contracts.types import Identifier, JsonObject, Message, Name
 
 
@@ -27,3 +29,27 @@ class SchemaDrifted(Message):
     """Column name → type, as seen now."""
 
     run_id: Identifier | None = None
+    service: Name | None = None
+    """Who saw it; it alone answers a decision."""
+
+    drift_id: Identifier | None = None
+    """The entry of `meta.drifts`; what `schema.decision-requested` names."""
+
+
+class Decision(StrEnum):
+    """What becomes of a breaking change."""
+
+    ACCEPT = "accept"
+    """It becomes the data set's next known schema, and what was held back is run again."""
+
+    REJECT = "reject"
+    """What was held back stays where it is."""
+
+
+class SchemaDecisionRequested(Command):
+    """Accept or reject a breaking change of a schema."""
+
+    drift_id: UUID
+    decision: Decision
+    reconsider: bool = False
+    """Accept what was rejected before; without it a decision is final."""

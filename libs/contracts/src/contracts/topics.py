@@ -21,7 +21,7 @@ from contracts.files import FileChanged, file_key
 from contracts.layers import BronzeStored, SilverChanged, entity_key
 from contracts.records import RecordChanged, record_key
 from contracts.runs import RunChanged
-from contracts.schemas import SchemaDrifted
+from contracts.schemas import SchemaDecisionRequested, SchemaDrifted
 from contracts.types import Message
 from contracts.wrds import WrdsDataRestated
 
@@ -157,6 +157,12 @@ TRANSFORM_REQUESTED = _command(
 RUN_CANCEL_REQUESTED = _command(
     "run.cancel-requested", RunCancelRequested, lambda data: data.run_id, _ALL
 )
+SCHEMA_DECISION_REQUESTED = _command(
+    "schema.decision-requested",
+    SchemaDecisionRequested,
+    lambda data: str(data.drift_id),
+    ("ingestor", "refresher", "wrds_sync"),
+)
 
 TOPICS: tuple[Topic, ...] = (
     FILE_CHANGED,
@@ -173,6 +179,7 @@ TOPICS: tuple[Topic, ...] = (
     REPLAY_REQUESTED,
     TRANSFORM_REQUESTED,
     RUN_CANCEL_REQUESTED,
+    SCHEMA_DECISION_REQUESTED,
 )
 
 

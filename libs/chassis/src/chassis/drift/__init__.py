@@ -1,0 +1,22 @@
+"""Schema drift: changes that a service sees at its sources, and what a person decides about them
+(docs/decisions/0029).
+"""
+
+from chassis.drift.decisions import OnAccept, decision_handler
+from chassis.drift.inbox import Drift, SchemaDriftError, Standing, StoredDrift, report, standing
+from chassis.drift.schemas import KnownSchema, hold, known_schemas, register
+
+__all__ = [
+    "Drift",
+    "KnownSchema",
+    "OnAccept",
+    "SchemaDriftError",
+    "Standing",
+    "StoredDrift",
+    "decision_handler",
+    "hold",
+    "known_schemas",
+    "register",
+    "report",
+    "standing",
+]
