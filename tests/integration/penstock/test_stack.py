@@ -179,7 +179,7 @@ async def _assert_topics_are_those_of_the_contracts(servers: str) -> None:
             [ConfigResource(ConfigResourceType.TOPIC, FILE_CHANGED.name)]
         )
         configs = {name: value for name, value, *_ in response.resources[0][4]}
-        assert configs["max.message.bytes"] == str(FILE_CHANGED.max_message_bytes)
+        assert configs["max.message.bytes"] == str(FILE_CHANGED.max_record_bytes)
         assert configs["retention.ms"] == str(FILE_CHANGED.retention_ms)
     finally:
         await admin.close()

@@ -142,7 +142,7 @@ def test_settings_of_topics_are_explicit_and_dead_letters_are_kept_longer() -> N
     assert specs["file.changed"].partitions == 6
     assert specs["file.changed"].configs == {
         "cleanup.policy": "delete",
-        "max.message.bytes": "262144",
+        "max.message.bytes": "266240",
         "retention.ms": "604800000",
     }
     assert specs["file.changed.ingestor.dead"].configs == {

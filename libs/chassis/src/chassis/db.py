@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import orjson
 
+from chassis.bus.raw_headers import RawHeaders
 from chassis.errors import (
     PenstockError,
     PermanentError,
@@ -76,6 +77,16 @@ class Transaction:
     def publish_raw(self, topic: str, key: bytes, *, value: bytes, headers: dict[str, str]) -> None:
         """Queue a message as it is; dead letters keep their original bytes."""
         self._outbox.add_raw(topic, key, value=value, headers=headers)
+
+    def publish_again(
+        self, topic: Topic, key: bytes | None, *, value: bytes | None, headers: RawHeaders
+    ) -> None:
+        """Queue a message as it once came in, byte by byte.
+
+        Raises:
+            PermanentError: it is larger than the topic takes.
+        """
+        self._outbox.add_again(topic, key, value=value, headers=headers)
 
     async def flush(self) -> None:
         """Write the queued events now; called once more at the end of the transaction."""

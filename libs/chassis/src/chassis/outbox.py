@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chassis.bus.codec import encode_event
+from chassis.bus.raw_headers import PackedHeaders, RawHeaders, pack
 from chassis.clock import Clock, SystemClock
 from chassis.errors import PermanentError
 from chassis.tracing import current_traceparent
@@ -25,7 +26,11 @@ _BATCH_OVERHEAD = 256
 """What Kafka's limit counts beside key, value and header texts: the batch's and the record's own
 fields."""
 
-_MAX_KEY_BYTES = 8 * 1024
+_HEADER_OVERHEAD = 8
+"""What the lengths of a header's name and value take."""
+
+MAX_KEY_BYTES = 8 * 1024
+"""A dead letter's key is cut to so much."""
 
 
 class _Executor(Protocol):
@@ -37,10 +42,10 @@ class _Executor(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Pending:
     topic: str
-    key: bytes
+    key: bytes | None
     event: Event[Any] | None
-    value: bytes
-    headers: dict[str, str]
+    value: bytes | None
+    headers: dict[str, str] | PackedHeaders
     declared: Topic | None = None
 
 
@@ -84,10 +89,30 @@ class Outbox:
         What no topic takes is cut, and its size noted: a dead letter that can never be published
         would block the relay for ever.
         """
-        if len(value) > MAX_MESSAGE_BYTES or len(key) > _MAX_KEY_BYTES:
+        if len(value) > MAX_MESSAGE_BYTES or len(key) > MAX_KEY_BYTES:
             headers = headers | {TRUNCATED_FROM: str(len(value))}
-            key, value = key[:_MAX_KEY_BYTES], value[:MAX_MESSAGE_BYTES]
+            key, value = key[:MAX_KEY_BYTES], value[:MAX_MESSAGE_BYTES]
         self._pending.append(_Pending(topic, key, None, value, headers))
+
+    def add_again(
+        self, topic: Topic, key: bytes | None, *, value: bytes | None, headers: RawHeaders
+    ) -> None:
+        """Queue a message as it once came in, byte by byte.
+
+        Raises:
+            PermanentError: the topic does not take it; the relay could only try for ever.
+        """
+        size = len(key or b"") + len(value or b"") + _BATCH_OVERHEAD
+        size += sum(
+            len(name.encode()) + len(text or b"") + _HEADER_OVERHEAD for name, text in headers
+        )
+        if size > topic.max_record_bytes:
+            raise PermanentError(
+                f"with its headers the message has {size} bytes; `{topic.name}` takes "
+                f"{topic.max_record_bytes}",
+                category=ErrorCategory.MESSAGE_TOO_LARGE,
+            )
+        self._pending.append(_Pending(topic.name, key, None, value, pack(headers)))
 
     async def flush(self, connection: _Executor) -> None:
         """Draw the sequences and write what is queued.
@@ -121,7 +146,7 @@ class Outbox:
 
 
 def _render(pending: _Pending, sequence: int) -> _Pending:
-    if pending.event is None or pending.declared is None:
+    if pending.event is None or pending.declared is None or pending.key is None:
         return pending
     event = pending.event.model_copy(update={"sequence": sequence})
     value, headers = encode_event(event)

@@ -5,10 +5,12 @@ knows, never hosts, paths or SQL. A command may be sent bare (its data as JSON, 
 envelope), so that any Kafka client can trigger work in one line.
 """
 
+import uuid
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from contracts.types import FilePath, Identifier, Message, Name, Ordinal, ShortText, UtcDatetime
 
@@ -100,13 +102,16 @@ class WrdsSyncRequested(Command):
 
 
 class ReplayRequested(Command):
-    """Send dead letters back to the consumer that rejected them."""
+    """Send dead letters back to the consumer that rejected them, or discard them.
+
+    Of the open ones of a topic, those that fit every filter.
+    """
 
     topic: Name
     """The dead-letter topic, e.g. `file.changed.ingestor.dead`."""
 
     event_ids: Annotated[tuple[Identifier, ...], Field(max_length=1000)] = ()
-    """Only these; empty means all that match the category."""
+    """Only letters of these events."""
 
     category: Name | None = None
 
@@ -132,3 +137,27 @@ class RunCancelRequested(Command):
     """Stop a run at its next safe point."""
 
     run_id: Identifier
+    action: Literal["replay", "discard"] = "replay"
+    """`discard` closes them without sending them, and needs a reason."""
+
+    letter_ids: Annotated[tuple[uuid.UUID, ...], Field(max_length=1000)] = ()
+    """Only these letters."""
+
+    error_class: Name | None = None
+    failed_after: UtcDatetime | None = None
+    """Only what failed at this time or later."""
+
+    failed_before: UtcDatetime | None = None
+    """Only what failed earlier."""
+
+    drift_id: uuid.UUID | None = None
+    """Only what this schema drift holds back."""
+
+    overlap: OverlapPolicy = OverlapPolicy.QUEUE
+    """Two replays of a topic have different letters in mind; the second answers for itself."""
+
+    @model_validator(mode="after")
+    def _discarding_has_a_reason(self) -> Self:
+        if self.action == "discard" and not (self.reason or "").strip():
+            raise PydanticCustomError("reason", "discarding dead letters needs a reason")
+        return self

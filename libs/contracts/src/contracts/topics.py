@@ -33,6 +33,10 @@ MAX_MESSAGE_BYTES = 256 * 1024
 DEAD_LETTER_MAX_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
 """The original message unchanged, plus headers that say why it is there."""
 
+REPLAY_HEADROOM_BYTES = 4 * 1024
+"""What a broker takes above a message: the largest one must still fit when a replay has added its
+headers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -53,6 +57,11 @@ class Topic:
 
     def dead_letters_of(self, consumer: str) -> str:
         """Return the name of the topic that takes what `consumer` rejects.
+
+    @property
+    def max_record_bytes(self) -> int:
+        """What the broker takes, headers included."""
+        return self.max_message_bytes + REPLAY_HEADROOM_BYTES
 
         A consumer is a Python name; a topic is also a Kubernetes name, which has no `_`.
         """
@@ -188,7 +197,7 @@ def topic_specs() -> list[TopicSpec]:
     specs: list[TopicSpec] = []
     for topic in TOPICS:
         specs.append(
-            _spec(topic.name, topic.partitions, topic.retention_ms, topic.max_message_bytes)
+            _spec(topic.name, topic.partitions, topic.retention_ms, topic.max_record_bytes)
         )
         specs.extend(
             _spec(topic.dead_letters_of(consumer), 1, 30 * DAY_MS, DEAD_LETTER_MAX_BYTES)

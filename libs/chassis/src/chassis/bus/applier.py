@@ -14,8 +14,9 @@ from typing import Any
 from chassis import metrics
 from chassis.bus import positions
 from chassis.bus.codec import decode_event
-from chassis.bus.dead_letters import category_of, dead_letter_headers
+from chassis.bus.dead_letters import category_of, is_for_another
 from chassis.bus.delivery import Batch, Delivery, Handler, Rejected
+from chassis.bus.letters import Rejection, bury
 from chassis.bus.records import Record
 from chassis.clock import Clock
 from chassis.db import Database, Transaction
@@ -36,18 +37,12 @@ _produced_at = attrgetter("record.timestamp_ms")
 
 
 @dataclass(frozen=True, slots=True)
-class _Rejected:
-    record: Record
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
 class Decoded:
     """Records, and what they say."""
 
     records: Sequence[Record]
     deliveries: list[Delivery[Any]]
-    undecodable: list[_Rejected]
+    undecodable: list[Rejection]
 
 
 class Applier:
@@ -71,14 +66,19 @@ class Applier:
         self._sleep = sleep
 
     def decode(self, records: Sequence[Record]) -> Decoded:
-        """Read records (of any partitions), each by itself, so that one cannot spoil the rest."""
+        """Read records (of any partitions), each by itself, so that one cannot spoil the rest.
+
+        What is replayed for another consumer is none of ours; its position moves on all the same.
+        """
         deliveries: list[Delivery[Any]] = []
-        undecodable: list[_Rejected] = []
+        undecodable: list[Rejection] = []
         for record in records:
+            if record.headers and is_for_another(record, self.consumer):
+                continue
             try:
                 deliveries.append(Delivery(decode_event(self.topic, record), record))
             except MessageDecodeError as error:
-                undecodable.append(_Rejected(record, error))
+                undecodable.append(Rejection(record, error))
         return Decoded(records, deliveries, undecodable)
 
     async def apply(self, decoded: Decoded, *, attempt: int = 1) -> None:
@@ -143,7 +143,7 @@ class Applier:
     async def _discard(self, record: Record, error: Exception, *, attempts: int) -> None:
         while True:
             try:
-                rejected = [_Rejected(record, error)]
+                rejected = [Rejection(record, error)]
                 await self._run(Decoded([record], [], rejected), attempt=attempts)
             except positions.StalePositionError:
                 raise
@@ -155,7 +155,7 @@ class Applier:
 
     async def _run(self, decoded: Decoded, *, attempt: int) -> None:
         deliveries = decoded.deliveries
-        rejected: list[_Rejected] = list(decoded.undecodable)
+        rejected: list[Rejection] = list(decoded.undecodable)
         refused: Rejected[Any] = {}
         batch: Batch[Any] = Batch(
             deliveries,
@@ -176,7 +176,7 @@ class Applier:
     async def _settle(
         self,
         records: Sequence[Record],
-        rejected: list[_Rejected],
+        rejected: list[Rejection],
         refused: Rejected[Any],
         attempt: int,
     ) -> AsyncGenerator[Transaction]:
@@ -189,27 +189,20 @@ class Applier:
             )
             yield transaction
             rejected.extend(
-                _Rejected(delivery.record, error) for delivery, error in refused.values()
+                Rejection(delivery.record, error) for delivery, error in refused.values()
             )
-            for item in rejected:
-                self._bury(transaction, item, attempt)
-            await reach("delivery.before_commit")
-
-    def _bury(self, transaction: Transaction, item: _Rejected, attempt: int) -> None:
-        transaction.publish_raw(
-            self.topic.dead_letters_of(self.consumer),
-            item.record.key or b"",
-            value=item.record.value or b"",
-            headers=dead_letter_headers(
-                item.record,
-                item.error,
+            await bury(
+                transaction,
+                rejected,
                 consumer=self.consumer,
+                service=self._database.service,
+                dead_letter_topic=self.topic.dead_letters_of(self.consumer),
                 attempts=attempt,
                 failed_at=self._clock.now(),
-            ),
-        )
+            )
+            await reach("delivery.before_commit")
 
-    def _count(self, batch: Batch[Any], rejected: Sequence[_Rejected]) -> None:
+    def _count(self, batch: Batch[Any], rejected: Sequence[Rejection]) -> None:
         accepted = batch.accepted
         if accepted:
             oldest = min(accepted, key=_produced_at).event.time

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chassis.bus.records import Record
 from chassis.errors import MessageDecodeError
+from contracts.dead_letters import REPLAY_OF
 from contracts.envelope import Event
 from contracts.errors import ErrorCategory
 from contracts.topics import Topic
@@ -109,8 +110,10 @@ def _decode_command(topic: Topic, record: Record, value: bytes) -> Event[Any]:
         raise MessageDecodeError("a bare command must be a JSON object")
     if "specversion" in body and "data" in body:
         return _adapter(topic.data).validate_json(value)
-    # Its place in the log identifies a bare command: a redelivery is the same command.
-    place = f"{record.topic}/{record.partition}/{record.offset}"
+    # Its place in the log identifies a bare command: a redelivery is the same command. A replay
+    # may be published twice; the letter that it replays identifies it.
+    letter = record.header(REPLAY_OF)
+    place = f"replay/{letter}" if letter else f"{record.topic}/{record.partition}/{record.offset}"
     envelope = {
         "id": body.get("command_id") or place,
         "type": topic.name,

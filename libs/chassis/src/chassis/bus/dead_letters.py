@@ -2,6 +2,7 @@
 why.
 """
 
+import uuid
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -40,7 +41,24 @@ def dead_letter_headers(
         header.FAILED_AT: failed_at.isoformat(),
         header.EVENT_ID: original.get("ce_id", ""),
     }
+    if drift_id := _drift_of(error):
+        reason[header.DRIFT_ID] = drift_id
     return original | reason | ({header.HEADERS_DROPPED: str(dropped)} if dropped else {})
+
+
+def is_for_another(record: Record, consumer: str) -> bool:
+    """Return whether a record is replayed for a consumer that is not this one.
+
+    A replay writes that header last, so that looking for it costs a message next to nothing.
+    """
+    name, value = record.headers[-1]
+    return name == header.REPLAY_FOR and value != consumer.encode()
+
+
+def _drift_of(error: BaseException) -> str | None:
+    """Return the schema drift because of which a message is held back, if it is."""
+    drift_id = error.facts.get("drift_id") if isinstance(error, PenstockError) else None
+    return None if drift_id is None else str(uuid.UUID(str(drift_id)))
 
 
 def _is_ours(name: str) -> bool:

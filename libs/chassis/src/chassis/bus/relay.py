@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from chassis import leases, metrics
 from chassis.bus.broker import client_security
+from chassis.bus.raw_headers import PackedHeaders, as_sent
 from chassis.db import Database
 from chassis.errors import TransientError, UnavailableError
 from chassis.failpoints import reach
@@ -39,9 +40,9 @@ class Row:
 
     id: int
     topic: str
-    key: bytes
-    value: bytes
-    headers: dict[str, str]
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, str] | PackedHeaders
 
 
 class Relay:
@@ -163,7 +164,7 @@ async def _send(producer: AIOKafkaProducer, row: Row) -> Any:
         row.topic,
         key=row.key,
         value=row.value,
-        headers=[(name, text.encode()) for name, text in row.headers.items()],
+        headers=as_sent(row.headers),
     )
 
 
@@ -179,7 +180,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
 def waves(rows: Sequence[Row]) -> Iterator[list[Row]]:
     """Split rows so that no key stands twice in a wave, keeping the order per key."""
     rounds: list[list[Row]] = []
-    depth: dict[tuple[str, bytes], int] = {}
+    depth: dict[tuple[str, bytes | None], int] = {}
     for row in rows:
         level = depth.get((row.topic, row.key), 0)
         depth[(row.topic, row.key)] = level + 1
