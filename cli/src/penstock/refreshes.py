@@ -1,29 +1,17 @@
-"""Plans and refreshes as the refresher's tables tell them, and runs of its kinds.
+"""Plans and refreshes as the refresher's tables tell them."""
 
-Approving and taking back are runs in the ledger, like everything else that changes something; the
-audit trail says who asked.
-"""
-
-import asyncio
 import contextlib
-import getpass
 import json
-import time
-import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
 from chassis.db import Connection, Database
-from chassis.errors import PermanentError, UnavailableError
-from chassis.runs import submit
+from chassis.errors import PermanentError
 from chassis.settings import DatabaseSettings
 from contracts.errors import ErrorCategory
-from contracts.runs import RunCounts, RunStatus
-from penstock.runs import RunState
 
 _SERVICE = "refresher"
-_POLL_SECONDS = 0.2
 
 _PLAN = """
 select plan_id, run_id::text, target, status, requester, reason, is_forced, created_at, decided_by,
@@ -52,11 +40,6 @@ _LATEST = """
 select distinct on (table_key) table_key, finished_at, mode, rows_read, run_id::text, undone_at
 from refresher.refreshes order by table_key, id desc
 """
-_RUN = """
-select run_id::text, status, counts, total, message,
-    extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) as seconds
-from meta.runs where run_id = $1::uuid
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +56,7 @@ class StoredPlan:
 
 @contextlib.asynccontextmanager
 async def ledger(settings: DatabaseSettings) -> AsyncGenerator[Database]:
-    """Open the hub's database in the refresher's name, so that its relay sends our events."""
+    """Open the hub's database."""
     database = await Database.open(settings, _SERVICE)
     try:
         yield database
@@ -115,71 +98,3 @@ async def overview(connection: Connection) -> dict[str, list[dict[str, Any]]]:
         "tables": [dict(row) for row in await connection.fetch(_LATEST)],
         "databases": [dict(row) for row in await connection.fetch(_DATABASES)],
     }
-
-
-async def submit_run(
-    database: Database, kind: str, stored: StoredPlan, *, reason: str | None
-) -> str:
-    """Queue a run about a plan, once, and note who asked for it."""
-    requester = getpass.getuser()
-    async with database.transaction() as transaction:
-        run_id = await submit(
-            transaction,
-            service=_SERVICE,
-            kind=kind,
-            target=str(stored.facts["target"]),
-            parameters={"plan": stored.plan_id},
-            command_id=f"{kind}/{stored.plan_id}/{uuid.uuid4()}",
-            requester=requester,
-            reason=reason,
-        )
-        await transaction.connection.execute(
-            "insert into meta.audit (service, actor, action, subject, details) "
-            "values ($1, $2, $3, $4, $5)",
-            _SERVICE,
-            requester,
-            f"{kind}.requested",
-            stored.facts["target"],
-            {"plan_id": stored.plan_id, "run_id": run_id, "reason": reason},
-        )
-    if run_id is None:
-        raise PermanentError(
-            f"another {kind} of {stored.facts['target']} is under way",
-            category=ErrorCategory.CONFIG_VALIDATION,
-        )
-    return run_id
-
-
-async def follow_run(
-    database: Database,
-    run_id: str,
-    *,
-    patience_seconds: float,
-    on_change: Callable[[RunState | None], None],
-) -> RunState:
-    """Return the final state of a run.
-
-    Raises:
-        UnavailableError: it has not ended in time.
-    """
-    started = time.monotonic()
-    while time.monotonic() - started < patience_seconds:
-        async with database.connection() as connection:
-            row = await connection.fetchrow(_RUN, run_id)
-        if row is not None:
-            state = RunState(
-                run_id=row["run_id"],
-                status=RunStatus(row["status"]),
-                counts=RunCounts.model_validate(row["counts"]),
-                total=row["total"],
-                message=row["message"],
-                seconds=float(row["seconds"]) if row["seconds"] is not None else None,
-            )
-            on_change(state)
-            if state.status.is_final:
-                return state
-        await asyncio.sleep(_POLL_SECONDS)
-    raise UnavailableError(
-        f"run {run_id} has not ended within {patience_seconds:.0f} s; it goes on, and is listed in "
-        "meta.runs"
-    )

@@ -9,7 +9,7 @@ from typing import Any
 
 from chassis.clock import SystemClock
 from chassis.db import Database
-from chassis.runs import RunWorker, submit
+from chassis.runs import Job, RunWorker, submit
 from refresher.app import build, engine_factory
 from refresher.domain.catalog import Side
 from refresher.domain.config import RefreshConfig
@@ -67,10 +67,13 @@ class Hub:
         assert await self.work()
         return await self.row(run_id)
 
-    async def work(self) -> bool:
+    def part(self) -> RefresherPart:
+        return part_of((self.estate.reader, self.estate.writer), self.environment)
+
+    async def work(self, jobs: dict[str, Job] | None = None) -> bool:
         """Execute one run, if one waits."""
-        worker = RunWorker(self.database, refresh_jobs(self.refresher()), clock=SystemClock())
-        return await worker.step()
+        jobs = jobs or refresh_jobs(self.refresher())
+        return await RunWorker(self.database, jobs, clock=SystemClock()).step()
 
     async def queue(
         self, kind: str, target: str, *, dry_run: bool = False, **parameters: Any
@@ -134,17 +137,22 @@ def refresher_of(
     environment: Mapping[str, str] | None = None,
 ) -> Refresher:
     """Put a refresher together as the service does."""
-    part = RefresherPart.model_validate(
+    part = part_of(logins, environment or {})
+    return build(config, part, database, engine_factory(config, part), clock=SystemClock())
+
+
+def part_of(logins: tuple[str, str], environment: Mapping[str, str]) -> RefresherPart:
+    """Return the settings of a refresher."""
+    return RefresherPart.model_validate(
         {
             "SOURCE_DB_USER": logins[0],
             "SOURCE_DB_PASSWORD": READER_PASSWORD,
             "TARGET_DB_USER": logins[1],
             "TARGET_DB_PASSWORD": WRITER_PASSWORD,
             "REFRESHER_MASKING_KEY": KEY,
-            **(environment or {}),
+            **environment,
         }
     )
-    return build(config, part, database, engine_factory(config, part), clock=SystemClock())
 
 
 def configuration(

@@ -94,10 +94,10 @@ async def test_a_refresh_is_planned_approved_applied_listed_and_undone(
         "refresh.planned",
         "refresh.requested",
         "refresh.planned",
-        "refresh-apply.requested",
+        "refresh.approve-requested",
         "refresh.approved",
         "refresh.applied",
-        "refresh-undo.requested",
+        "refresh.undo-requested",
         "refresh.undone",
     ]
 

@@ -9,7 +9,10 @@ import pytest
 
 from contracts.commands import (
     FlowRequested,
+    RefreshApproveRequested,
+    RefreshPreviewRequested,
     RefreshRequested,
+    RefreshUndoRequested,
     ReplayRequested,
     RunCancelRequested,
     ScanRequested,
@@ -86,6 +89,15 @@ EXAMPLES: dict[str, tuple[Message, str]] = {
     "scan.requested": (ScanRequested(source="nas"), "nas"),
     "flow.requested": (FlowRequested(flow="daily-market", step="prices"), "daily-market"),
     "refresh.requested": (RefreshRequested(table="all"), "all"),
+    "refresh.approve-requested": (
+        RefreshApproveRequested(plan="3f0c", table="orders"),
+        "orders",
+    ),
+    "refresh.undo-requested": (RefreshUndoRequested(plan="3f0c", table="orders"), "orders"),
+    "refresh.preview-requested": (
+        RefreshPreviewRequested(table="orders", side="source"),
+        "orders",
+    ),
     "wrds-sync.requested": (WrdsSyncRequested(dataset="crsp"), "crsp"),
     "replay.requested": (
         ReplayRequested(topic="file.changed.ingestor.dead"),

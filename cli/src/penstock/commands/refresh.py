@@ -7,15 +7,25 @@ import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from contracts.commands import OverlapPolicy, RefreshRequested
+from contracts.commands import (
+    OverlapPolicy,
+    RefreshApproveRequested,
+    RefreshRequested,
+    RefreshUndoRequested,
+)
 from contracts.runs import RunStatus
-from contracts.topics import REFRESH_REQUESTED
+from contracts.topics import (
+    REFRESH_APPROVE_REQUESTED,
+    REFRESH_REQUESTED,
+    REFRESH_UNDO_REQUESTED,
+    Topic,
+)
 from penstock import refreshes
 from penstock.commands import refresh_view as view
 from penstock.commands.examples import examples
@@ -38,6 +48,14 @@ class Mode(StrEnum):
     INCREMENTAL = "incremental"
     SMART_SYNC = "smart_sync"
 
+
+_Command: TypeAlias = RefreshRequested | RefreshApproveRequested | RefreshUndoRequested
+
+_VERBS = {
+    REFRESH_REQUESTED.name: "Refresh of",
+    REFRESH_APPROVE_REQUESTED.name: "Application of",
+    REFRESH_UNDO_REQUESTED.name: "Undoing of",
+}
 
 _Reason = Annotated[
     str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
@@ -167,14 +185,16 @@ def _follow_and_show(
         raise typer.Exit(1)
 
 
-async def _send_and_follow(command: RefreshRequested, *, patience_seconds: float) -> RunState:
+async def _send_and_follow(
+    command: _Command, *, patience_seconds: float, topic: Topic = REFRESH_REQUESTED
+) -> RunState:
     access = read_access(HubAccess)
     console = Console(stderr=True, highlight=False)
-    refused = REFRESH_REQUESTED.dead_letters_of("refresher")
-    what = f"Refresh of {command.table}"
+    refused = topic.dead_letters_of("refresher")
+    what = f"{_VERBS[topic.name]} {command.table}"
     # The reader stands at the end before the command is sent, so that no refusal is missed.
     async with reading(access.kafka, [refused], from_end=True) as dead_letters:
-        command_id = await send_command(access.kafka, REFRESH_REQUESTED, command)
+        command_id = await send_command(access.kafka, topic, command)
         with RunProgress(console, what) as progress:
             state = await follow_command(
                 access.database,
@@ -211,7 +231,7 @@ def approve_command(
     timeout: _Timeout = 3600.0,
 ) -> None:
     """Approve a plan: it is applied, unless the databases have changed since."""
-    _act("refresh-apply", plan, reason=reason, wait=wait, timeout=timeout)
+    _act(REFRESH_APPROVE_REQUESTED, plan, reason=reason, patience=timeout if wait else None)
 
 
 def undo_command(
@@ -222,33 +242,25 @@ def undo_command(
     timeout: _Timeout = 3600.0,
 ) -> None:
     """Put back the rows that a refresh has replaced."""
-    _act("refresh-undo", run, reason=reason, wait=wait, timeout=timeout)
+    _act(REFRESH_UNDO_REQUESTED, run, reason=reason, patience=timeout if wait else None)
 
 
-def _act(kind: str, name: str, *, reason: str | None, wait: bool, timeout: float) -> None:
-    state = asyncio.run(_submit(kind, name, reason=reason, patience=timeout if wait else None))
-    if state is not None and state.status is not RunStatus.COMPLETED:
+def _act(topic: Topic, name: str, *, reason: str | None, patience: float | None) -> None:
+    stored = asyncio.run(_find(name))
+    model = RefreshApproveRequested if topic is REFRESH_APPROVE_REQUESTED else RefreshUndoRequested
+    command = model(
+        plan=stored.plan_id,
+        table=str(stored.facts["target"]),
+        reason=reason,
+        requester=getpass.getuser(),
+    )
+    if patience is None:
+        sent = asyncio.run(send_command(read_access(KafkaAccess).kafka, topic, command))
+        typer.echo(f"Asked for it (command {sent}).")
+        return
+    state = asyncio.run(_send_and_follow(command, patience_seconds=patience, topic=topic))
+    if state.status is not RunStatus.COMPLETED:
         raise typer.Exit(1)
-
-
-async def _submit(
-    kind: str, name: str, *, reason: str | None, patience: float | None
-) -> RunState | None:
-    console = Console(stderr=True, highlight=False)
-    async with refreshes.ledger(read_access(DatabaseAccess).database) as database:
-        async with database.connection() as connection:
-            stored = await refreshes.find_plan(connection, name)
-        run_id = await refreshes.submit_run(database, kind, stored, reason=reason)
-        if patience is None:
-            typer.echo(f"Asked for it (run {run_id}).")
-            return None
-        what = f"{kind} of {stored.facts['target']}"
-        with RunProgress(console, what) as progress:
-            state = await refreshes.follow_run(
-                database, run_id, patience_seconds=patience, on_change=progress.show
-            )
-    tell_end(console, what, state)
-    return state
 
 
 def history_command(

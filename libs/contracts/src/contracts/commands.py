@@ -91,6 +91,36 @@ class RefreshRequested(Command):
     """Refused unless the environment is marked as a test."""
 
 
+class RefreshApproveRequested(Command):
+    """Apply a plan that waits; whoever asks has looked at what it destroys."""
+
+    plan: Identifier
+    """The plan's id, or the id of the run that made it."""
+
+    table: Name
+    """What the plan refreshes: a key of the refresh configuration, or `all`."""
+
+
+class RefreshUndoRequested(Command):
+    """Put back the rows that a refresh has replaced."""
+
+    plan: Identifier
+    """The plan's id, or the id of the run that applied it."""
+
+    table: Name
+    """What the plan has refreshed: a key of the refresh configuration, or `all`."""
+
+
+class RefreshPreviewRequested(Command):
+    """Count the rows of a table in both databases, or fetch a few rows of one to be looked at."""
+
+    table: Name
+    """A key of the refresh configuration; `all` may be counted."""
+
+    side: Literal["source", "target"] | None = None
+    """Whose rows are fetched, masked as by a refresh where they are production's; None counts."""
+
+
 class WrdsSyncRequested(Command):
     """Mirror a WRDS data set, or all."""
 

@@ -10,7 +10,10 @@ from typing import Any
 
 from contracts.commands import (
     FlowRequested,
+    RefreshApproveRequested,
+    RefreshPreviewRequested,
     RefreshRequested,
+    RefreshUndoRequested,
     ReplayRequested,
     RunCancelRequested,
     ScanRequested,
@@ -156,6 +159,15 @@ FLOW_REQUESTED = replace(
 REFRESH_REQUESTED = _command(
     "refresh.requested", RefreshRequested, lambda data: data.table, ("refresher",)
 )
+REFRESH_APPROVE_REQUESTED = _command(
+    "refresh.approve-requested", RefreshApproveRequested, lambda data: data.table, ("refresher",)
+)
+REFRESH_UNDO_REQUESTED = _command(
+    "refresh.undo-requested", RefreshUndoRequested, lambda data: data.table, ("refresher",)
+)
+REFRESH_PREVIEW_REQUESTED = _command(
+    "refresh.preview-requested", RefreshPreviewRequested, lambda data: data.table, ("refresher",)
+)
 WRDS_SYNC_REQUESTED = _command(
     "wrds-sync.requested", WrdsSyncRequested, lambda data: data.dataset, ("wrds_sync",)
 )
@@ -184,6 +196,9 @@ TOPICS: tuple[Topic, ...] = (
     SCAN_REQUESTED,
     FLOW_REQUESTED,
     REFRESH_REQUESTED,
+    REFRESH_APPROVE_REQUESTED,
+    REFRESH_UNDO_REQUESTED,
+    REFRESH_PREVIEW_REQUESTED,
     WRDS_SYNC_REQUESTED,
     REPLAY_REQUESTED,
     TRANSFORM_REQUESTED,

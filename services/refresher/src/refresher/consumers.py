@@ -2,10 +2,27 @@
 
 from chassis.bus.broker import Bus
 from chassis.bus.delivery import Handler
-from contracts.topics import REFRESH_REQUESTED, RUN_CANCEL_REQUESTED
+from contracts.topics import (
+    REFRESH_APPROVE_REQUESTED,
+    REFRESH_PREVIEW_REQUESTED,
+    REFRESH_REQUESTED,
+    REFRESH_UNDO_REQUESTED,
+    RUN_CANCEL_REQUESTED,
+)
 
 
-def subscribe(bus: Bus, *, refresh: Handler, cancel: Handler) -> None:
+def subscribe(
+    bus: Bus,
+    *,
+    refresh: Handler,
+    approve: Handler,
+    undo: Handler,
+    preview: Handler,
+    cancel: Handler,
+) -> None:
     """Attach the handlers."""
     bus.subscribe(REFRESH_REQUESTED, refresh)
+    bus.subscribe(REFRESH_APPROVE_REQUESTED, approve)
+    bus.subscribe(REFRESH_UNDO_REQUESTED, undo)
+    bus.subscribe(REFRESH_PREVIEW_REQUESTED, preview)
     bus.subscribe(RUN_CANCEL_REQUESTED, cancel)

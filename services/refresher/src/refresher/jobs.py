@@ -1,4 +1,6 @@
-"""The kinds of runs, and what happens beside them: old rows are forgotten in time."""
+"""The kinds of runs, and what happens beside them: old rows are forgotten in time, and both
+databases are compared now and then.
+"""
 
 import asyncio
 import hashlib
@@ -7,7 +9,9 @@ from chassis import leases
 from chassis.db import Database
 from chassis.errors import PermanentError, TransientError
 from chassis.logs import get_logger
-from chassis.runs import Job
+from chassis.runs import Job, RunContext
+from contracts.runs import RunCounts
+from refresher.handlers.looking import ALL, Looking
 from refresher.handlers.planning import Planning
 from refresher.handlers.refresh import Refresher
 from refresher.ports import EngineFactory, Ledger
@@ -15,13 +19,57 @@ from refresher.ports import EngineFactory, Ledger
 REFRESH = "refresh"
 APPLY = "refresh-apply"
 UNDO = "refresh-undo"
+PREVIEW = "refresh-preview"
 
 HOUSEKEEPING_SECONDS = 60.0
 
 
-def refresh_jobs(refresher: Refresher) -> dict[str, Job]:
-    """Return the kinds of runs that this service executes."""
-    return {REFRESH: refresher.refresh, APPLY: refresher.apply, UNDO: refresher.undo}
+def refresh_jobs(refresher: Refresher, looking: Looking | None = None) -> dict[str, Job]:
+    """Return the kinds of runs that this service executes; a look follows what may have changed
+    rows.
+    """
+    jobs: dict[str, Job] = {
+        REFRESH: refresher.refresh,
+        APPLY: refresher.apply,
+        UNDO: refresher.undo,
+    }
+    if looking is None:
+        return jobs
+    return {kind: _and_look(job, looking) for kind, job in jobs.items()} | {
+        PREVIEW: looking.preview
+    }
+
+
+def _and_look(job: Job, looking: Looking) -> Job:
+    async def run(context: RunContext) -> RunCounts:
+        counts = await job(context)
+        if not context.run.dry_run:
+            await looking.observe_quietly(context.run.target)
+        return counts
+
+    return run
+
+
+class Observing:
+    """Compares both databases every so often, for people to see how far apart they are."""
+
+    def __init__(self, database: Database, looking: Looking, *, every_seconds: float) -> None:
+        self._database = database
+        self._looking = looking
+        self._every_seconds = every_seconds
+
+    async def run(self) -> None:
+        """Look for as long as the process lives; one replica does."""
+        while True:
+            try:
+                async with leases.held(self._database, "refresher/observing"):
+                    while True:
+                        await self._looking.register()
+                        await self._looking.observe_quietly(ALL)
+                        await asyncio.sleep(self._every_seconds)
+            except (TransientError, PermanentError) as error:
+                get_logger().warning("observing_waits", error=error)
+                await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 
 class Housekeeping:

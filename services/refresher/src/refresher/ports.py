@@ -7,6 +7,7 @@ everything that is decided stands in the plan already.
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 from chassis.db import Connection
@@ -14,7 +15,9 @@ from refresher.domain.catalog import Catalog, Extent, Side, TableRef
 from refresher.domain.dialect import Dialect
 from refresher.domain.guards import Identity, VerifiedTarget
 from refresher.domain.modes import LastRefresh
+from refresher.domain.observations import TableObservation
 from refresher.domain.plan import ComponentPlan, Plan, TablePlan
+from refresher.domain.previews import Preview, Row, Sample
 from refresher.domain.statements import Tally
 from refresher.domain.verification import Summary, Verification
 
@@ -305,4 +308,61 @@ class EngineFactory(Protocol):
 
     def __call__(self) -> AbstractAsyncContextManager[Engine]:
         """Open connections to both databases; closed when the context ends."""
+        ...
+
+
+class Sampler(Protocol):
+    """Looks into both databases for people; writes to neither."""
+
+    async def rows(self, sample: Sample) -> list[Row]:
+        """Return rows as texts, as the database writes values; newest first."""
+        ...
+
+    async def count(
+        self, side: Side, ref: TableRef, *, predicate: str | None, limit: int
+    ) -> int | None:
+        """Return how many rows there are; None when there are more than the limit."""
+        ...
+
+
+class SamplerFactory(Protocol):
+    """Opens the databases that a configuration names, for looking."""
+
+    def __call__(self) -> AbstractAsyncContextManager[Sampler]:
+        """Open connections; closed when the context ends."""
+        ...
+
+
+class Observations(Protocol):
+    """Remembers what was seen; statements join the caller's transaction."""
+
+    async def register(
+        self, connection: Connection, tables: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> None:
+        """Say which tables there are, in their order; others are forgotten."""
+        ...
+
+    async def observe(self, connection: Connection, seen: Sequence[TableObservation]) -> None:
+        """Remember what was seen."""
+        ...
+
+    async def fail(self, connection: Connection, keys: Collection[str], problem: str) -> None:
+        """Say that tables could not be looked at; what was seen before stays."""
+        ...
+
+    async def keep(
+        self,
+        connection: Connection,
+        run_id: str,
+        preview: Preview,
+        *,
+        of: tuple[str, str],
+        requester: str,
+        lasting: timedelta,
+    ) -> None:
+        """Keep rows for somebody to look at; `of` is the table's key and the side."""
+        ...
+
+    async def purge(self, connection: Connection) -> None:
+        """Delete rows whose time is over."""
         ...

@@ -23,6 +23,10 @@ class RefresherPart(SettingsPart):
     config_file: str = env("REFRESHER_CONFIG_FILE", "refresh.yaml")
     """Name of the file in `PENSTOCK_CONFIG_DIRECTORY`."""
 
+    observe_seconds: float = env("REFRESHER_OBSERVE_SECONDS", 900.0, ge=10)
+    """How often the rows and columns of every table are compared in both databases, for the
+    console. What is small is counted, the rest is estimated from statistics."""
+
     environment: Literal["production", "test"] | None = env("REFRESHER_ENVIRONMENT", None)
     """`test` permits `row_limit`; unset, the file's `settings.environment` decides."""
 

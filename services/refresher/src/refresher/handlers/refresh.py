@@ -53,6 +53,9 @@ class PlanParameters(BaseModel):
     plan: str
     """The plan's id, or the id of the run that it belongs to."""
 
+    table: str | None = None
+    """The run's target, where a command said it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refresher:
@@ -182,7 +185,7 @@ class Refresher:
     # --- approved --------------------------------------------------------------------------
     async def apply(self, context: RunContext) -> RunCounts:
         """Apply a plan that waited; whoever asked for this run approved it."""
-        stored = await self._find(_read(PlanParameters, context.run).plan)
+        stored = await self._find(context.run)
         is_resumed = context.run.checkpoint is not None
         if stored.status not in ("waiting", "approved", "applying") or (
             stored.status == "applying" and not is_resumed
@@ -242,7 +245,7 @@ class Refresher:
     # --- undo ------------------------------------------------------------------------------
     async def undo(self, context: RunContext) -> RunCounts:
         """Take back what a plan did."""
-        stored = await self._find(_read(PlanParameters, context.run).plan)
+        stored = await self._find(context.run)
         plan_id = stored.plan.plan_id
         async with self.database.connection() as connection:
             recorded = await self.ledger.recorded(connection, plan_id)
@@ -297,11 +300,15 @@ class Refresher:
         if closed is not None and not is_dry:
             raise PlanRefusedError(f"no refresh begins during {closed} UTC (`not_during`)")
 
-    async def _find(self, plan_id: str) -> StoredPlan:
+    async def _find(self, run: Run) -> StoredPlan:
+        plan_id = _read(PlanParameters, run).plan
         async with self.database.connection() as connection:
             stored = await self.ledger.find(connection, plan_id)
         if stored is None:
             raise PlanRefusedError(f"there is no plan or run {plan_id}")
+        if stored.target != run.target:
+            # The run holds the lease of its target only.
+            raise PlanRefusedError(f"plan {plan_id} is about {stored.target}, not {run.target}")
         return stored
 
     async def _audit(
