@@ -1,4 +1,4 @@
-"""What waits in a service's tables, measured by every replica: outbox and queue.
+"""What waits in a service's tables, measured by every replica: outbox, queue, dead letters, drifts.
 
 It is counted here and not where the work is done: whoever is stuck does not count either. Every
 replica sees the same rows, so queries over these gauges take the maximum, never the sum.
@@ -27,16 +27,29 @@ select kind, count(*) as queued,
        greatest(extract(epoch from clock_timestamp() - min(available_at)), 0)::float as age
 from meta.runs where service = $1 and status = 'queued' group by kind
 """
+_LETTERS = """
+select topic, count(*) as open from meta.dead_letters
+where service = $1 and status = 'open' group by topic
+"""
+_DRIFTS = "select count(*) from meta.drifts where service = $1 and status = 'waiting'"
 
 
 class Backlog:
     """Measures one service's backlog."""
 
-    def __init__(self, database: Database, *, kinds: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        kinds: Collection[str] = (),
+        topics: Collection[str] = (),
+    ) -> None:
         self._database = database
         self._service = database.service
         self._kinds = frozenset(kinds)
         """The kinds of runs that the service executes."""
+        self._topics = set(topics)
+        """What the service consumes, and whatever else has had dead letters."""
         metrics.begin_outbox(self._service)
         for kind in self._kinds:
             metrics.begin_runs(self._service, kind)
@@ -55,6 +68,9 @@ class Backlog:
         async with self._database.connection() as connection:
             await self._measure_outbox(connection)
             await self._measure_queue(connection)
+            await self._measure_letters(connection)
+            waiting = await connection.fetchval(_DRIFTS, self._service)
+            metrics.WAITING_DRIFTS.labels(self._service).set(waiting)
 
     async def _measure_outbox(self, connection: Connection) -> None:
         row = await connection.fetchrow(_OUTBOX, self._service, _MOST_ROWS)
@@ -69,3 +85,10 @@ class Backlog:
             queued, age = (row["queued"], row["age"]) if row else (0, 0)
             metrics.RUNS_QUEUED.labels(self._service, kind).set(queued)
             metrics.RUNS_OLDEST_QUEUED.labels(self._service, kind).set(age)
+
+    async def _measure_letters(self, connection: Connection) -> None:
+        rows = await connection.fetch(_LETTERS, self._service)
+        letters = {row["topic"]: row["open"] for row in rows}
+        self._topics |= letters.keys()
+        for topic in self._topics:
+            metrics.OPEN_LETTERS.labels(self._service, topic).set(letters.get(topic, 0))

@@ -52,6 +52,16 @@ DRIFTS = Counter(
     "Changes of schemas that were entered into the inbox.",
     ("service", "kind"),
 )
+OPEN_LETTERS = Gauge(
+    "penstock_open_dead_letters",
+    "Dead letters that nobody has replayed or discarded yet.",
+    ("service", "topic"),
+)
+WAITING_DRIFTS = Gauge(
+    "penstock_waiting_drifts",
+    "Breaking changes of schemas that wait for somebody's decision.",
+    ("service",),
+)
 BATCH_RETRIES = Counter(
     "penstock_batch_retries_total", "Batches tried again, by kind of error.", ("consumer", "kind")
 )

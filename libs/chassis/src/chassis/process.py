@@ -88,7 +88,9 @@ class Host:
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, or until a part fails."""
-        self._background["backlog"] = Backlog(self.database, kinds=self._jobs).run
+        topics = {item.topic.name for item in self.bus.subscriptions}
+        backlog = Backlog(self.database, kinds=self._jobs, topics=topics)
+        self._background["backlog"] = backlog.run
         self._background["dependencies"] = self.health.watch_dependencies
         if self._jobs:
             worker = RunWorker(self.database, self._jobs, clock=self.clock)

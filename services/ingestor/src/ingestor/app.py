@@ -14,6 +14,7 @@ from chassis.logs import get_logger
 from chassis.process import Background, host
 from chassis.secrets import resolve_secrets
 from chassis.sources import SourcesConfig, load_sources
+from ingestor import metrics
 from ingestor.adapters.disk_scratch import ScratchSpace
 from ingestor.adapters.http_full_forms import HttpFullForms
 from ingestor.adapters.parser_pool import ParserPool
@@ -48,6 +49,8 @@ async def run(settings: IngestorSettings) -> None:
     """
     check_expat()
     sources = load_sources(settings.process.config_directory)
+    for source in sources.sources:
+        metrics.begin_source(source.name)
     async with host("ingestor", settings) as process:
         catalog = PostgresCatalog(process.database)
         blobs = open_blobs(settings.blobs)

@@ -42,3 +42,12 @@ PARSE_DURATION = Histogram(
 IN_FLIGHT_BYTES = Gauge(
     "ingestor_in_flight_bytes", "Memory reserved for files being fetched, stored and parsed."
 )
+
+
+def begin_source(source: str) -> None:
+    """Let the counters of a source begin at 0: one that is born at 1 has no increase."""
+    for outcome in ("stored", "tombstoned", "unchanged", "duplicate", "superseded", "rejected"):
+        FILES.labels(source, outcome)
+    for outcome in ("stored", "tombstoned", "unchanged", "duplicate", "rejected"):
+        RECORDS.labels(source, outcome)
+    FETCHED_BYTES.labels(source)

@@ -29,6 +29,7 @@ from contracts.topics import FLOW_REQUESTED, SCAN_REQUESTED
 from scanner import consumers, metrics
 from scanner.adapters.announcements import PostgresAnnouncements
 from scanner.adapters.deletions import PostgresDeletions
+from scanner.adapters.figures import SourceFigures
 from scanner.adapters.flow_runs import LedgerStepRuns
 from scanner.adapters.inventory import PostgresInventory
 from scanner.adapters.kept_shares import KeptShares
@@ -303,6 +304,8 @@ def _wire(process: Host, settings: ScannerSettings, open_one: OpenShare) -> None
     process.work(scan_jobs(scan, poll, flow))
     _keep_house(process, settings, catalog, announcements=announcements)
     _keep_records(process, settings, records, announcements=record_announcements)
+    figures = SourceFigures(database, lambda: {*catalog.names(), *records.names()})
+    process.background("figures", figures.run)
     if settings.scan.schedule:
         process.background("schedule", Schedule(database, catalog, clock=clock).run)
         by_interval = records.without(flows.scheduled_sources())

@@ -15,6 +15,7 @@ from chassis.runs import Job, RunContext, submit
 from contracts.commands import FlowRequested
 from contracts.runs import RunCounts
 from contracts.topics import FLOW_REQUESTED
+from scanner import metrics
 from scanner.domain.descent import nominal_slot
 from scanner.handlers.flow import FlowCatalog
 from scanner.handlers.poll import PollSource
@@ -108,6 +109,7 @@ class Schedule:
     async def step(self) -> None:
         """Submit what is due now."""
         for source in self._catalog.all():
+            metrics.INTERVAL.labels(source.name).set(source.scan.interval.total_seconds())
             command_id = self._command_id(source)
             if self._submitted.get(source.name) == command_id:
                 continue

@@ -51,6 +51,16 @@ COMPLETE_SCAN_AT = Gauge(
     "When the last complete scan ended.",
     ("source", "mode"),
 )
+INTERVAL = Gauge(
+    "scanner_interval_seconds",
+    "How often a source is looked at; no series for sources that only flows and commands start.",
+    ("source",),
+)
+LAST_COMPLETE = Gauge(
+    "scanner_last_complete_timestamp_seconds",
+    "When the last complete scan or poll of any replica ended; 0 before the first.",
+    ("source",),
+)
 HELD_DELETIONS = Gauge("scanner_held_deletions", "Deletions that wait for a person.", ("source",))
 DELETIONS_REFUSED = Counter(
     "scanner_deletions_refused_total", "Missing files that a probe did not confirm.", ("source",)
@@ -90,6 +100,19 @@ RECORD_FAILURES = Counter(
 for _category in ErrorCategory:
     # A counter that is born at 1 has no increase that an alert could see.
     ERRORS.labels(_category.value)
+
+
+def begin_source(source: str) -> None:
+    """Let the counters of a source begin at 0, as those above."""
+    for change in ("added", "modified", "deleted"):
+        FILES_CHANGED.labels(source, change)
+        RECORDS_CHANGED.labels(source, change)
+    for category in (ErrorCategory.CONTENT_VALIDATION, ErrorCategory.SOURCE_REQUEST):
+        RECORD_FAILURES.labels(source, category.value)
+    DELETIONS_REFUSED.labels(source)
+    REANNOUNCED.labels(source)
+    UNANSWERED.labels(source)
+    INVENTORY_FILES.labels(source)
 
 
 def count_error(category: ErrorCategory) -> None:

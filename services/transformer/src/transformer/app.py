@@ -7,6 +7,7 @@ from chassis.process import host
 from contracts.topics import TRANSFORM_REQUESTED
 from transformer import consumers
 from transformer.adapters.entity_files import load_entities
+from transformer.adapters.figures import SilverFigures
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
 from transformer.adapters.postgres_references import PostgresReferences
@@ -65,6 +66,7 @@ async def run(settings: TransformerSettings) -> None:
             page=part.page_entities,
         )
         process.work({"transform": job})
+        process.background("figures", SilverFigures(process.database, entities).run)
         try:
             await process.run()
         finally:

@@ -1,6 +1,6 @@
 """What the transformer counts, beside what every service does."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 RECORDS = Counter(
     "transformer_records_total",
@@ -28,3 +28,25 @@ REFUSED_KEYS = Counter(
     "Key values that were found to link nothing: too common, or joining what contradicts.",
     ("entity_type",),
 )
+ENTITIES = Gauge(
+    "transformer_entities",
+    "Entities in silver: live, retired or rejected.",
+    ("entity_type", "status"),
+)
+WRITTEN_AT = Gauge(
+    "transformer_written_timestamp_seconds",
+    "When a record of this type last changed in silver; 0 before the first.",
+    ("entity_type",),
+)
+
+
+def begin_entity(entity_type: str) -> None:
+    """Let every series of an entity type begin at 0: one that is born at 1 has no increase."""
+    for outcome in ("upserted", "unchanged", "retired", "rejected"):
+        RECORDS.labels(entity_type, outcome)
+    for status in ("live", "retired", "rejected"):
+        ENTITIES.labels(entity_type, status).set(0)
+    QUALITY.labels(entity_type)
+    RECOMPUTE_DURATION.labels(entity_type)
+    REFUSED_KEYS.labels(entity_type)
+    WRITTEN_AT.labels(entity_type).set(0)

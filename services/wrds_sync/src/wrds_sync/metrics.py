@@ -57,3 +57,14 @@ DRIFTS = Counter("wrds_sync_schema_drifts_total", "Changes of columns.", ("datas
 for _alert in Alert:
     # A counter that is born at 1 has no increase that an alert rule could see.
     ALERTS.labels(_alert.value, "")
+
+
+def begin_dataset(dataset: str) -> None:
+    """Let the counters of a data set begin at 0, as those above."""
+    for kind in Alert:
+        ALERTS.labels(kind.value, dataset)
+    for mode in ("full", "incremental"):
+        SYNC_STARTED.labels(dataset, mode)
+    for outcome in ("copied", "timed-out", "rejected"):
+        PARTITIONS.labels(dataset, outcome)
+    ROWS.labels(dataset)

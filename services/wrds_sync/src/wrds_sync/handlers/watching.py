@@ -114,6 +114,7 @@ class Watch:
         now = self._clock.now()
         session = await self._calendar.last_session_due(now)
         for dataset in self._datasets():
+            metrics.begin_dataset(dataset.name)
             synced_at, seen_at = await self._synced_at(dataset.name)
             late = (
                 dataset.is_daily and session is not None and is_late(session, synced_at=synced_at)
