@@ -12,6 +12,7 @@ from chassis.runs import Job, RunContext, submit
 from contracts.runs import RunCounts
 from wrds_sync.domain.lateness import daily_slot
 from wrds_sync.errors import SourceRefusedError
+from wrds_sync.handlers.showing import Showing
 from wrds_sync.handlers.targets import SyncMode, TargetResult, Targets
 from wrds_sync.handlers.watching import Watch, back_up
 from wrds_sync.ports import Backup, OnProgress, ProgressNote
@@ -119,6 +120,23 @@ class Watching:
                 await self._watch.look()
             except (TransientError, SourceRefusedError) as error:
                 get_logger().warning("watch_waits", error=error)
+            await asyncio.sleep(self._every_seconds)
+
+
+class Showings:
+    """Writes down every minute where the mirror stands."""
+
+    def __init__(self, showing: Showing, *, every_seconds: float = WATCH_SECONDS) -> None:
+        self._showing = showing
+        self._every_seconds = every_seconds
+
+    async def run(self) -> None:
+        """Look for as long as the process lives."""
+        while True:
+            try:
+                await self._showing.show()
+            except TransientError as error:
+                get_logger().warning("showing_waits", error=error)
             await asyncio.sleep(self._every_seconds)
 
 

@@ -9,10 +9,12 @@ from chassis.process import Host, host
 from contracts.topics import WRDS_SYNC_REQUESTED
 from wrds_sync import consumers
 from wrds_sync.adapters.exchange_calendar import ExchangeSessions
+from wrds_sync.adapters.showcase import PostgresShowcase
 from wrds_sync.app.wiring import Mirror, build_mirror
 from wrds_sync.errors import SourceRefusedError
+from wrds_sync.handlers.showing import Showing
 from wrds_sync.handlers.watching import Watch
-from wrds_sync.jobs import SYNC, Backups, Schedule, Watching, sync_jobs
+from wrds_sync.jobs import SYNC, Backups, Schedule, Showings, Watching, sync_jobs
 from wrds_sync.settings.environment import WrdsSyncSettings
 
 SERVICE = "wrds_sync"
@@ -52,6 +54,13 @@ def _wire(process: Host, settings: WrdsSyncSettings, mirror: Mirror) -> None:
         quarantine_days=settings.sync.quarantine_days,
     )
     process.background("watch", Watching(watch).run)
+    showing = Showing(
+        mirror.catalog,
+        mirror.storage,
+        mirror.locks,
+        showcase=PostgresShowcase(process.database),
+    )
+    process.background("showing", Showings(showing).run)
     if mirror.source is None:
         get_logger().warning("no_account", outcome="warning")
     elif settings.sync.schedule:
