@@ -3,9 +3,10 @@
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from chassis.settings import (
@@ -51,6 +52,14 @@ class WebSettings(SettingsPart):
                 "address", "is not https://… (plain http is for a loopback address only)"
             )
         return f"{parts.scheme}://{parts.netloc}"
+
+    @model_validator(mode="after")
+    def _is_reachable_safely(self) -> Self:
+        if self.public_url is None and not is_loopback(self.host):
+            raise PydanticCustomError(
+                "address", "`CONSOLE_PUBLIC_URL` is needed where `CONSOLE_HOST` is not loopback"
+            )
+        return self
 
     @property
     def probe_addresses(self) -> Mapping[str, str]:

@@ -1,0 +1,117 @@
+"""What routes work with: built once by the composition root, and the view of one request."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BaseModel, ValidationError
+
+from console.domain.principals import Principal
+from console.errors import NotFoundError, RefusedError
+from console.handlers.identify import Identify
+from console.ports.audit import Audit
+from console.ports.commands import Commands
+from console.ports.identity import Users
+from console.ports.runs import Runs
+from console.web.addresses import address_of
+from console.web.assets import Asset
+from console.web.renderer import Renderer
+from contracts.commands import Command
+from contracts.topics import Topic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Ports and use cases, one field each; a new page adds its port here."""
+
+    renderer: Renderer
+    assets: Mapping[str, Asset]
+    identify: Identify
+    users: Users
+    audit: Audit
+    commands: Commands
+    runs: Runs
+
+
+class View:
+    """One request: who asks, what was sent, and how to answer."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.context: Context = request.app.state.context
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks; the guard has made sure that there is somebody."""
+        principal: Principal = self.request.scope["penstock.principal"]
+        return principal
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """The fields of a posted form."""
+        form: Mapping[str, str] = self.request.scope.get("penstock.form", {})
+        return form
+
+    def page(self, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+        """Answer with a page."""
+        text = self.context.renderer.render(
+            template,
+            context,
+            address=address_of(self.request),
+            principal=self.request.scope.get("penstock.principal"),
+            form_token=self.request.scope.get("penstock.form_token", ""),
+        )
+        return HTMLResponse(text, status)
+
+    def go(self, path: str, **query: str) -> RedirectResponse:
+        """Answer a form: see there what came of it."""
+        return RedirectResponse(f"{path}?{urlencode(query)}" if query else path, 303)
+
+    async def send(self, topic: Topic, command: Command, **details: Any) -> RedirectResponse:
+        """Give a command in the principal's name, and go to the page that follows it."""
+        command_id = await self.context.commands.send(
+            topic, command, actor=self.principal.name, details=details
+        )
+        return self.go(f"/commands/{command_id}")
+
+    def read_form(self, model: type[BaseModel]) -> Any:
+        """Return the posted form as a model; empty fields count as left out.
+
+        Raises:
+            RefusedError: a field is missing or wrong; says which.
+        """
+        given = {name: value for name, value in self.form.items() if value and name != "csrf"}
+        try:
+            return model.model_validate(given)
+        except ValidationError as error:
+            problems = error.errors(include_input=False, include_url=False, include_context=False)
+            raise RefusedError("; ".join(_describe(item) for item in problems)) from error
+
+
+def _describe(item: Any) -> str:
+    place = ".".join(str(part) for part in item["loc"])
+    return f"{place}: {item['msg']}" if place else str(item["msg"])
+
+
+def get_view(request: Request) -> View:
+    """Return the view of a request."""
+    return View(request)
+
+
+CurrentView = Annotated[View, Depends(get_view)]
+
+
+def as_id(text: str) -> uuid.UUID:
+    """Return an id out of an address.
+
+    Raises:
+        NotFoundError: nothing can have such an id.
+    """
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise NotFoundError from error
