@@ -25,7 +25,7 @@ import yaml
 from faststream import FastStream
 from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, FilePath, SecretStr
 from pydantic.fields import FieldInfo
 
 from chassis.settings import LEGACY_NAMES, PARTS, SettingsPart
@@ -311,10 +311,11 @@ def _setting_row(part: type[SettingsPart], name: str, info: FieldInfo) -> str:
 
 def _setting_type(info: FieldInfo) -> str:
     kinds = [item for item in (get_args(info.annotation) or (info.annotation,)) if item]
-    names = {
+    names: dict[Any, str] = {
         SecretStr: "secret",
         str: "text",
         Path: "path",
+        FilePath: "file",
         int: "integer",
         float: "number",
         bool: "`true`, `false`",

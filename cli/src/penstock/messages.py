@@ -7,16 +7,16 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from chassis.bus.broker import client_security
 from chassis.bus.codec import encode_event
 from chassis.bus.records import Record
+from chassis.bus.security import client_security, explained
 from chassis.clock import SystemClock
 from chassis.errors import UnavailableError
 from chassis.settings import KafkaSettings
@@ -54,14 +54,13 @@ async def send_command(settings: KafkaSettings, topic: Topic, command: Command) 
         enable_idempotence=True,
         **client_security(settings),
     )
-    with _translated(topic.name):
-        async with asyncio.timeout(_DEADLINE_SECONDS), producer:
-            await producer.send_and_wait(
-                topic.name,
-                value,
-                key=topic.key(command).encode(),
-                headers=[(name, text.encode()) for name, text in headers.items()],
-            )
+    async with _translated(settings, topic.name), asyncio.timeout(_DEADLINE_SECONDS), producer:
+        await producer.send_and_wait(
+            topic.name,
+            value,
+            key=topic.key(command).encode(),
+            headers=[(name, text.encode()) for name, text in headers.items()],
+        )
     return command_id
 
 
@@ -77,10 +76,9 @@ async def count_partitions(settings: KafkaSettings) -> dict[str, int]:
         **client_security(settings),
     )
     try:
-        with _translated("of any name"):
-            async with asyncio.timeout(_DEADLINE_SECONDS):
-                await admin.start()
-                described = await admin.describe_topics()
+        async with _translated(settings, "of any name"), asyncio.timeout(_DEADLINE_SECONDS):
+            await admin.start()
+            described = await admin.describe_topics()
     finally:
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(5):
@@ -91,26 +89,33 @@ async def count_partitions(settings: KafkaSettings) -> dict[str, int]:
 class TopicReader:
     """Reads topics from where it was told to, without being a consumer of record."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, topics: Collection[str]) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, settings: KafkaSettings, topics: Collection[str]
+    ) -> None:
         self._consumer = consumer
+        self._settings = settings
         self._topics = tuple(topics)
 
     async def read(self) -> list[Record]:
         """Return what has come since the last call; waits a moment for it."""
-        with _translated(", ".join(self._topics)):
-            async with asyncio.timeout(_DEADLINE_SECONDS):
-                batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        async with self._waiting():
+            batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
         return [_as_record(message) for batch in batches.values() for message in batch]
 
     async def read_to_end(self) -> list[Record]:
         """Return everything up to where the topics end now; an empty poll is not the end."""
         records: list[Record] = []
-        with _translated(", ".join(self._topics)):
-            async with asyncio.timeout(_DEADLINE_SECONDS):
-                ends = await self._consumer.end_offsets(self._consumer.assignment())
-                while not await self._is_at(ends):
-                    records += await self.read()
+        async with self._waiting():
+            ends = await self._consumer.end_offsets(self._consumer.assignment())
+            while not await self._is_at(ends):
+                records += await self.read()
         return records
+
+    @contextlib.asynccontextmanager
+    async def _waiting(self) -> AsyncGenerator[None]:
+        topics = ", ".join(self._topics)
+        async with _translated(self._settings, topics), asyncio.timeout(_DEADLINE_SECONDS):
+            yield
 
     async def _is_at(self, ends: Mapping[TopicPartition, int]) -> bool:
         positions = [(await self._consumer.position(tp), end) for tp, end in ends.items()]
@@ -134,10 +139,9 @@ async def reading(
         TopicPartition(topic, number) for topic in topics for number in range(known[topic])
     ]
     async with _consumer(settings) as consumer:
-        with _translated(", ".join(topics)):
-            async with asyncio.timeout(_DEADLINE_SECONDS):
-                await _assign(consumer, partitions, from_end=from_end)
-        yield TopicReader(consumer, topics)
+        async with _translated(settings, ", ".join(topics)), asyncio.timeout(_DEADLINE_SECONDS):
+            await _assign(consumer, partitions, from_end=from_end)
+        yield TopicReader(consumer, settings, topics)
 
 
 @contextlib.asynccontextmanager
@@ -150,9 +154,11 @@ async def _consumer(settings: KafkaSettings) -> AsyncGenerator[AIOKafkaConsumer]
         **client_security(settings),
     )
     try:
-        with _translated(settings.bootstrap_servers):
-            async with asyncio.timeout(_DEADLINE_SECONDS):
-                await consumer.start()
+        async with (
+            _translated(settings, settings.bootstrap_servers),
+            asyncio.timeout(_DEADLINE_SECONDS),
+        ):
+            await consumer.start()
         yield consumer
     finally:
         with contextlib.suppress(KafkaError, TimeoutError):
@@ -170,15 +176,13 @@ async def _assign(
         consumer.seek(partition, offset)
 
 
-@contextlib.contextmanager
-def _translated(topic: str) -> Generator[None]:
-    try:
-        yield
-    except UnknownTopicOrPartitionError as error:
-        raise _no_topic(topic) from error
-    except (KafkaError, TimeoutError) as error:
-        reason = str(error) or type(error).__name__
-        raise UnavailableError(f"Kafka does not answer: {reason}", dependency="kafka") from error
+@contextlib.asynccontextmanager
+async def _translated(settings: KafkaSettings, topic: str) -> AsyncGenerator[None]:
+    async with explained(settings):
+        try:
+            yield
+        except UnknownTopicOrPartitionError as error:
+            raise _no_topic(topic) from error
 
 
 def _no_topic(name: str) -> UnavailableError:

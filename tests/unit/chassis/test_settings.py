@@ -20,10 +20,10 @@ from chassis.settings import (
     secret_values,
 )
 from contracts.errors import ErrorCategory
+from tests.support.authority import Authority
 
 CANARY = "hunter2-canary"
-SASL = "SASL_SSL or SASL_PLAINTEXT"
-PROTOCOLS = "'^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$'"
+PROTOCOLS = "'^(PLAINTEXT|SASL_SSL|SSL)$'"
 
 
 class ImportSettings(SettingsPart):
@@ -226,11 +226,15 @@ def test_a_name_that_two_parts_need_is_reported_once() -> None:
         ),
         (
             {"KAFKA_SASL_USERNAME": "u"},
-            [f"`KAFKA_SASL_USERNAME` needs `KAFKA_SECURITY_PROTOCOL` to be {SASL}"],
+            ["`KAFKA_SASL_USERNAME` needs `KAFKA_SECURITY_PROTOCOL` SASL_SSL"],
         ),
         (
             {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl"},
             [f"`KAFKA_SECURITY_PROTOCOL` String should match pattern {PROTOCOLS}"],
+        ),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "SSL"},
+            ["`KAFKA_CERTIFICATE_FILE` is missing", "`KAFKA_KEY_FILE` is missing"],
         ),
         ({"KAFKA_CA_FILE": "nowhere.pem"}, ["`KAFKA_CA_FILE` Path does not point to a file"]),
     ],
@@ -239,6 +243,54 @@ def test_credentials_that_would_not_be_used_or_are_missing_are_refused(
     changes: dict[str, str], problems: list[str]
 ) -> None:
     assert problems_of(GOOD | changes) == problems
+
+
+def test_the_password_may_lie_in_a_file_and_is_kept_out_of_sight(secrets: Path) -> None:
+    secret_file(secrets, "kafka", f"{CANARY}\n")
+    environment = GOOD | {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_USERNAME": "u",
+        "KAFKA_SASL_PASSWORD_FILE": str(secrets / "kafka"),
+    }
+
+    settings = load(environment)
+
+    assert settings.kafka.sasl_password is not None
+    assert settings.kafka.sasl_password.get_secret_value() == CANARY
+    assert CANARY in set(secret_values(settings))
+    assert problems_of(environment | {"KAFKA_SASL_PASSWORD": "other"}) == [
+        "`KAFKA_SASL_PASSWORD` and `KAFKA_SASL_PASSWORD_FILE` exclude each other"
+    ]
+    (secrets / "kafka").chmod(0o444)
+    assert problems_of(environment) == [
+        "`KAFKA_SASL_PASSWORD` names a file that everybody may read; set its mode to 0440 or 0400"
+    ]
+
+
+def test_certificates_that_cannot_be_used_are_refused_at_start(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    one, other = authority.issue("one"), authority.issue("other")
+    environment = GOOD | {
+        "KAFKA_SECURITY_PROTOCOL": "SSL",
+        "KAFKA_CA_FILE": str(authority.file),
+        "KAFKA_CERTIFICATE_FILE": str(one.certificate),
+        "KAFKA_KEY_FILE": str(one.key),
+    }
+    load(environment)
+
+    assert problems_of(
+        environment | {"KAFKA_CA_FILE": str(one.key), "KAFKA_KEY_FILE": str(other.key)}
+    ) == [
+        "`KAFKA_CA_FILE` names a file without a certificate in PEM form",
+        "`KAFKA_KEY_FILE` is no private key in PEM form, or does not belong to its certificate",
+    ]
+    one.key.chmod(0o644)
+    assert problems_of(environment) == [
+        "`KAFKA_KEY_FILE` names a file that everybody may read; set its mode to 0440 or 0400"
+    ]
+    assert problems_of(GOOD | {"KAFKA_CA_FILE": str(authority.file)}) == [
+        "`KAFKA_CA_FILE` needs `KAFKA_SECURITY_PROTOCOL` SASL_SSL or SSL"
+    ]
 
 
 # --- unknown names

@@ -15,17 +15,16 @@ from typing import Protocol
 
 import orjson
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from chassis import migrations
-from chassis.bus.broker import client_security
+from chassis.bus.security import client_security, explained
 from chassis.clock import Clock, SystemClock
 from chassis.db import Database
 from chassis.errors import PenstockError, PermanentError, SettingsError, UnavailableError
 from chassis.logs import redact
 from chassis.settings import DatabaseSettings, KafkaSettings
+from contracts.access import Operation, access_of
 from contracts.errors import ErrorCategory
-from contracts.topics import topic_specs
 
 CHECK_DEADLINE_SECONDS = 20.0
 
@@ -70,9 +69,11 @@ class CheckedSettings(Protocol):
         ...
 
 
-def standard_checks(settings: CheckedSettings, *, clock: Clock | None = None) -> dict[str, Check]:
+def standard_checks(
+    settings: CheckedSettings, service: str, *, clock: Clock | None = None
+) -> dict[str, Check]:
     """Return the checks that every service needs."""
-    doctor = _Standard(settings, clock or SystemClock())
+    doctor = _Standard(settings, service, clock=clock or SystemClock())
     return {
         "postgresql": Check(
             doctor.postgresql, "start PostgreSQL, or correct `DATABASE_URL`; locally: `penstock up`"
@@ -87,8 +88,10 @@ def standard_checks(settings: CheckedSettings, *, clock: Clock | None = None) ->
 
 
 class _Standard:
-    def __init__(self, settings: CheckedSettings, clock: Clock) -> None:
+    def __init__(self, settings: CheckedSettings, service: str, *, clock: Clock) -> None:
         self._settings = settings
+        # With access rules, Kafka names no others.
+        self._topics = access_of(service).topics(Operation.DESCRIBE)
         self._clock = clock
 
     async def _query(self, sql: str) -> object:
@@ -133,13 +136,12 @@ class _Standard:
             **client_security(settings),
         )
         try:
-            await admin.start()
-            existing = set(await admin.list_topics())
-        except KafkaError as error:
-            raise UnavailableError(f"Kafka does not answer: {error}") from error
+            async with explained(settings):
+                await admin.start()
+                existing = set(await admin.list_topics())
         finally:
             await admin.close()
-        missing = sorted(spec.name for spec in topic_specs() if spec.name not in existing)
+        missing = sorted(self._topics - existing)
         if missing:
             raise UnavailableError(f"{len(missing)} topics are missing, e.g. `{missing[0]}`")
         return f"{len(existing)} topics"

@@ -9,25 +9,39 @@ none. Values are never printed: a problem names the variable only.
 import difflib
 import os
 import re
-import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from dotenv import dotenv_values
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FilePath,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from chassis.errors import SettingsError
+from chassis.setting_parts import (
+    SENSITIVE,
+    BlobSettings,
+    DatabaseSettings,
+    KafkaSettings,
+    NasSettings,
+    ProcessSettings,
+    SettingsPart,
+    env,
+    is_readable_by_all,
+)
+
+__all__ = [
+    "SENSITIVE",
+    "BlobSettings",
+    "DatabaseSettings",
+    "KafkaSettings",
+    "NasSettings",
+    "ProcessSettings",
+    "SettingsPart",
+    "env",
+    "load_settings",
+    "read_named",
+    "secret_values",
+]
 
 SECRETS_DIR_VARIABLE = "PENSTOCK_SECRETS_DIR"
 DEFAULT_SECRETS_DIR = "/run/secrets/penstock"
@@ -36,130 +50,6 @@ DEFAULT_SECRETS_DIR = "/run/secrets/penstock"
 # merely ends in `_PORT` is one only with such an address, or else a typo would pass for it.
 _SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-
-
-class SettingsPart(BaseModel):
-    """One concern's settings; a field's alias is its environment variable."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=False, hide_input_in_errors=True
-    )
-
-
-def env(name: str, default: Any = ..., **constraints: Any) -> Any:
-    """Declare a field that is read from the environment variable `name`."""
-    return Field(default=default, alias=name, **constraints)
-
-
-SENSITIVE = {"sensitive": True}
-"""Marks a field that is no credential and still never logged (S1-28)."""
-
-
-class KafkaSettings(SettingsPart):
-    """How to reach the brokers."""
-
-    bootstrap_servers: str = env("KAFKA_BOOTSTRAP_SERVERS")
-    session_timeout_seconds: float = env("KAFKA_SESSION_TIMEOUT_SECONDS", 45.0, gt=0)
-    """A killed member's partitions wait this long; tests use 6."""
-
-    batch_max_records: int = env("KAFKA_BATCH_MAX_RECORDS", 500, ge=1, le=5000)
-    """Records per transaction at the most."""
-
-    security_protocol: str = env(
-        "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$"
-    )
-    sasl_username: str | None = env("KAFKA_SASL_USERNAME", None, validate_default=True)
-    sasl_password: SecretStr | None = env("KAFKA_SASL_PASSWORD", None, validate_default=True)
-    """SCRAM-SHA-512; both are needed with a `SASL_` protocol and refused without one."""
-
-    ca_file: FilePath | None = env("KAFKA_CA_FILE", None)
-
-    @field_validator("sasl_username", "sasl_password")
-    @classmethod
-    def _credentials_fit_the_protocol(cls, value: Any, info: ValidationInfo) -> Any:
-        protocol = info.data.get("security_protocol")
-        if protocol is None:
-            return value  # reported already
-        if protocol.startswith("SASL_") and value is None:
-            raise PydanticCustomError("missing", "is missing")
-        if not protocol.startswith("SASL_") and value is not None:
-            raise PydanticCustomError(
-                "unused", "needs `KAFKA_SECURITY_PROTOCOL` to be SASL_SSL or SASL_PLAINTEXT"
-            )
-        return value
-
-
-class DatabaseSettings(SettingsPart):
-    """How to reach PostgreSQL."""
-
-    url: SecretStr = env("DATABASE_URL")
-    pool_max_size: int = env("DATABASE_POOL_MAX_SIZE", 15, ge=2)
-    """Five steady and ten more under load, as in the systems Penstock replaces (S2-35)."""
-
-    connect_timeout_seconds: float = env("DATABASE_CONNECT_TIMEOUT_SECONDS", 10.0, gt=0)
-    command_timeout_seconds: float = env("DATABASE_COMMAND_TIMEOUT_SECONDS", 60.0, gt=0)
-    lock_timeout_seconds: float = env("DATABASE_LOCK_TIMEOUT_SECONDS", 20.0, gt=0)
-    idle_timeout_seconds: float = env("DATABASE_IDLE_TIMEOUT_SECONDS", 30.0, gt=0)
-    """A transaction that does nothing for so long is ended; no fenced holder may outlive its
-    lease."""
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_address(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise PydanticCustomError(
-                "address", "is not of the form postgresql://user:password@host:5432/database"
-            )
-        return value
-
-
-class BlobSettings(SettingsPart):
-    """How to reach the object store."""
-
-    endpoint_url: str | None = env("S3_ENDPOINT_URL", None)
-    """None means AWS itself."""
-
-    bucket: str = env("S3_BUCKET", "penstock")
-    prefix: str = env("S3_PREFIX", "")
-    region: str = env("AWS_REGION", "us-east-1")
-    access_key_id: SecretStr | None = env("AWS_ACCESS_KEY_ID", None)
-    secret_access_key: SecretStr | None = env("AWS_SECRET_ACCESS_KEY", None)
-    client: str = env("S3_CLIENT", "obstore", pattern="^(obstore|aioboto3)$")
-    """Which client library carries the bytes (docs/decisions/0011)."""
-
-
-class NasSettings(SettingsPart):
-    """How to reach the share; the names are those of the synchronisation that Penstock
-    replaces.
-    """
-
-    username: str = env("NAS_USERNAME")
-    password: SecretStr = env("NAS_PASSWORD")
-    server_ip: str = env("NAS_SERVER_IP", json_schema_extra=SENSITIVE)
-    server_name: str = env("NAS_SERVER_NAME")
-    share_name: str = env("NAS_SHARE_NAME")
-    base_path: str = env("NAS_BASE_PATH", "")
-    port: int = env("NAS_PORT", 445, ge=1, le=65535)
-    client_machine_name: str = env("CLIENT_MACHINE_NAME")
-    domain: str = env("NAS_DOMAIN", "")
-
-
-class ProcessSettings(SettingsPart):
-    """How the process presents itself."""
-
-    http_host: str = env("PENSTOCK_HTTP_HOST", "127.0.0.1")
-    http_port: int = env("PENSTOCK_HTTP_PORT", 0, ge=0, le=65535)
-    """Probes and metrics; 0 takes a free port and logs it."""
-
-    log_level: str = env("PENSTOCK_LOG_LEVEL", "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    log_format: str = env("PENSTOCK_LOG_FORMAT", "json", pattern="^(json|console)$")
-    log_directory: Path | None = env("PENSTOCK_LOG_DIRECTORY", None)
-    """Where the execution log and one error log per category are also written; None writes stdout
-    only."""
-
-    config_directory: Path = env("PENSTOCK_CONFIG_DIRECTORY", Path("config"))
-    grace_seconds: float = env("PENSTOCK_GRACE_SECONDS", 25.0, gt=0)
-    """SIGTERM to exit; shorter than the pod's termination grace period of 45 s."""
 
 
 PARTS: tuple[type[SettingsPart], ...] = (
@@ -336,7 +226,7 @@ def _read_secret_files(
 
 def _read_secret(file: Path, problems: list[str]) -> str:
     try:
-        if file.stat().st_mode & stat.S_IROTH:
+        if is_readable_by_all(file):
             problems.append(
                 f"`{file.name}`: everybody may read its file; set the mode to 0440 or 0400"
             )

@@ -57,7 +57,7 @@ def read_site(settings: WebSettings, port: int) -> Site:
 
 def checks(settings: ConsoleSettings) -> dict[str, Check]:
     """Return what `--check` looks at."""
-    return standard_checks(settings)
+    return standard_checks(settings, "console")
 
 
 def build(database: Database, settings: ConsoleSettings, site: Site) -> ASGIApp:

@@ -172,5 +172,5 @@ def checks(settings: IngestorSettings) -> dict[str, Check]:
         "sources": Check(configuration, "correct `config/sources.yaml`"),
         "xml": Check(parser, "install a Python whose expat is newer"),
         "object store": Check(object_store, "correct `S3_ENDPOINT_URL`, the bucket or the keys"),
-        **standard_checks(settings),
+        **standard_checks(settings, SERVICE),
     }

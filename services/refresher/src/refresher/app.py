@@ -172,7 +172,7 @@ def checks(settings: RefresherSettings) -> dict[str, Check]:
     return {
         "configuration": Check(configuration, f"correct `{path.name}`"),
         "databases": Check(databases, "see docs/refresher.md, `Before the first refresh`"),
-        **standard_checks(settings),
+        **standard_checks(settings, SERVICE),
     }
 
 

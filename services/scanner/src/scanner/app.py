@@ -245,7 +245,7 @@ async def check(settings: ScannerSettings) -> list[Finding]:
     """Look at configuration, shares and dependencies (S1-36)."""
     clock = SystemClock()
     open_one = share_opener(settings, clock)
-    standard = await examine(SERVICE, standard_checks(settings, clock=clock))
+    standard = await examine(SERVICE, standard_checks(settings, SERVICE, clock=clock))
     try:
         catalog = build_catalog(settings, open_one, clock)
         records = build_record_catalog(settings)

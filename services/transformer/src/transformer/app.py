@@ -93,5 +93,5 @@ def checks(settings: TransformerSettings) -> dict[str, Check]:
 
     return {
         "rules": Check(rules, "correct the file in `config/entities` that is named"),
-        **standard_checks(settings),
+        **standard_checks(settings, SERVICE),
     }

@@ -22,7 +22,7 @@ from chassis import metrics
 from chassis.bus.applier import Applier
 from chassis.bus.client import Consumer
 from chassis.bus.delivery import Handler
-from chassis.bus.security import build_security, explain
+from chassis.bus.security import build_security, log_on
 from chassis.bus.subscription import Subscription
 from chassis.clock import Clock, SystemClock
 from chassis.db import Database
@@ -117,13 +117,13 @@ class Bus:
         while True:
             broker = self._build()
             try:
+                await log_on(self._settings)
                 await broker.start()
                 break
-            except KafkaError as error:
+            except (KafkaError, UnavailableError) as error:
                 attempt += 1
+                get_logger().warning("kafka_unreachable", attempt=attempt, error=error)
                 await _stop(broker)
-                reason = await explain(self._settings, error)
-                get_logger().warning("kafka_unreachable", attempt=attempt, error=reason)
                 await asyncio.sleep(backoff_seconds(attempt))
             except BaseException:
                 # Cancelled half-way: the consumers that were started must not linger in the group.

@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from chassis import leases, metrics
-from chassis.bus.broker import client_security
 from chassis.bus.raw_headers import PackedHeaders, as_sent
+from chassis.bus.security import client_security, explained
 from chassis.db import Database
-from chassis.errors import TransientError, UnavailableError
+from chassis.errors import TransientError
 from chassis.failpoints import reach
 from chassis.logs import get_logger
 from chassis.outbox import NOTIFY_CHANNEL
@@ -103,15 +103,11 @@ class Relay:
         ]
 
     async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> None:
-        try:
+        async with explained(self._settings, "Kafka does not take events"):
             for wave in waves(rows):
                 async with asyncio.timeout(SEND_DEADLINE):
                     sent = [await _send(producer, row) for row in wave]
                     await asyncio.gather(*sent)
-        except (KafkaError, TimeoutError) as error:
-            raise UnavailableError(
-                f"Kafka does not take events: {error or type(error).__name__}", dependency="kafka"
-            ) from error
         for row in rows:
             metrics.OUTBOX_RELAYED.labels(self._service, row.topic).inc()
 
@@ -134,12 +130,8 @@ class Relay:
             **client_security(self._settings),
         )
         try:
-            async with asyncio.timeout(SEND_DEADLINE):
+            async with explained(self._settings), asyncio.timeout(SEND_DEADLINE):
                 await producer.start()
-        except (KafkaError, TimeoutError) as error:
-            await _stop(producer)
-            raise UnavailableError(f"Kafka does not answer: {error}", dependency="kafka") from error
-        try:
             yield producer
         finally:
             await _stop(producer)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import for_code
 
-from chassis.bus.broker import client_security
+from chassis.bus.security import client_security, explained
 from chassis.errors import UnavailableError
 from chassis.settings import KafkaSettings
 from contracts.topics import TopicSpec
@@ -31,13 +31,9 @@ async def apply_topics(
         bootstrap_servers=settings.bootstrap_servers, **client_security(settings)
     )
     try:
-        async with asyncio.timeout(_DEADLINE):
+        async with explained(settings, "Kafka does not take topics"), asyncio.timeout(_DEADLINE):
             await admin.start()
             return await _apply(admin, specs, replication_factor)
-    except (KafkaError, TimeoutError) as error:
-        raise UnavailableError(
-            f"Kafka does not take topics: {error}", dependency="kafka"
-        ) from error
     finally:
         async with asyncio.timeout(10):
             await admin.close()

@@ -75,7 +75,7 @@ def _wire(process: Host, settings: WrdsSyncSettings, mirror: Mirror) -> None:
 async def check(settings: WrdsSyncSettings) -> list[Finding]:
     """Look at configuration, storage, the archive and the other dependencies."""
     clock = SystemClock()
-    standard = await examine(SERVICE, standard_checks(settings, clock=clock))
+    standard = await examine(SERVICE, standard_checks(settings, SERVICE, clock=clock))
     try:
         mirror = build_mirror(settings, database=None, clock=clock)
     except PenstockError as error:
