@@ -33,12 +33,15 @@ DAY_MS = 24 * 60 * 60 * 1000
 MAX_MESSAGE_BYTES = 256 * 1024
 """Bodies travel by reference, so an event is small; a larger one is a mistake."""
 
-DEAD_LETTER_MAX_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
-"""The original message unchanged, plus headers that say why it is there."""
-
 REPLAY_HEADROOM_BYTES = 4 * 1024
 """What a broker takes above a message: the largest one must still fit when a replay has added its
 headers."""
+
+DEAD_LETTER_MAX_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
+"""The original message unchanged, plus headers that say why it is there."""
+
+DEAD_LETTER_DAYS = 30
+"""How long people have to decide about a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,13 @@ class Topic:
     is_command: bool = False
     """Whether bare data (no envelope) is accepted."""
 
-    def dead_letters_of(self, consumer: str) -> str:
-        """Return the name of the topic that takes what `consumer` rejects.
-
     @property
     def max_record_bytes(self) -> int:
         """What the broker takes, headers included."""
         return self.max_message_bytes + REPLAY_HEADROOM_BYTES
+
+    def dead_letters_of(self, consumer: str) -> str:
+        """Return the name of the topic that takes what `consumer` rejects.
 
         A consumer is a Python name; a topic is also a Kubernetes name, which has no `_`.
         """
@@ -215,7 +218,9 @@ def topic_specs() -> list[TopicSpec]:
             _spec(topic.name, topic.partitions, topic.retention_ms, topic.max_record_bytes)
         )
         specs.extend(
-            _spec(topic.dead_letters_of(consumer), 1, 30 * DAY_MS, DEAD_LETTER_MAX_BYTES)
+            _spec(
+                topic.dead_letters_of(consumer), 1, DEAD_LETTER_DAYS * DAY_MS, DEAD_LETTER_MAX_BYTES
+            )
             for consumer in topic.consumers
         )
     return specs
