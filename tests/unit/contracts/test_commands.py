@@ -35,7 +35,9 @@ def test_one_field_is_enough_and_the_rest_is_harmless(
     accepted = command.model_validate(fields)
 
     assert accepted.dry_run is False
-    assert accepted.overlap is OverlapPolicy.SKIP
+    # Of two replays none answers for the other: they mean other letters.
+    expected = OverlapPolicy.QUEUE if command is ReplayRequested else OverlapPolicy.SKIP
+    assert accepted.overlap is expected
     assert (accepted.command_id, accepted.requester, accepted.expires_at) == (
         None,
         "anonymous",
@@ -100,3 +102,12 @@ def test_a_row_limit_that_is_no_positive_whole_number_is_refused(limit: float) -
 def test_a_mode_that_does_not_exist_is_refused(mode: str | None) -> None:
     with pytest.raises(ValidationError):
         ScanRequested.model_validate({"source": "nas", "mode": mode})
+
+
+@pytest.mark.parametrize("reason", [None, "", "  "])
+def test_discarding_needs_a_reason_and_replaying_does_not(reason: str | None) -> None:
+    fields = {"topic": "file.changed.ingestor.dead", "reason": reason}
+
+    assert ReplayRequested.model_validate(fields).action == "replay"
+    with pytest.raises(ValidationError, match="discarding dead letters needs a reason"):
+        ReplayRequested.model_validate(fields | {"action": "discard"})

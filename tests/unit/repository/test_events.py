@@ -20,12 +20,7 @@ BUILT = ("scanner", "ingestor", "transformer", "wrds_sync")
 
 PLANNED = {
     ("schema.drifted", "ingestor"): "the drift inbox comes later",
-    ("replay.requested", "scanner"): "dead-letter tools come later",
-    ("replay.requested", "ingestor"): "dead-letter tools come later",
-    ("replay.requested", "transformer"): "dead-letter tools come later",
-    ("replay.requested", "wrds_sync"): "dead-letter tools come later",
     ("bronze.stored", "wrds_sync"): "the mirror is files; bronze takes none of them yet",
-    ("run.cancel-requested", "ingestor"): "it has no runs yet",
 }
 """Declared ahead of the code; an entry that is no longer true fails as well."""
 

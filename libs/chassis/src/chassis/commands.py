@@ -32,6 +32,9 @@ class CommandSpec:
     targets: Callable[[], Collection[str]]
     """The names that configuration knows; anything else is a dead letter."""
 
+    concerns: Callable[[str], bool] = lambda _: True
+    """Whether a target is this service's business at all, where a topic has several owners."""
+
 
 def command_handler(spec: CommandSpec, *, service: str, clock: Clock) -> Handler:
     """Return the handler that records commands of one topic and queues their runs."""
@@ -39,12 +42,14 @@ def command_handler(spec: CommandSpec, *, service: str, clock: Clock) -> Handler
     async def handle(batch: Batch[Any]) -> None:
         known = spec.targets()
         for delivery in batch.deliveries:
-            if (target := spec.topic.key(delivery.data)) not in known:
+            target = spec.topic.key(delivery.data)
+            if spec.concerns(target) and target not in known:
                 batch.reject(delivery, _unknown_target(spec, target, known))
         async with batch.transaction() as transaction:
             outcomes = [
                 await _record(transaction, spec, delivery, service=service, now=clock.now())
                 for delivery in batch.accepted
+                if spec.concerns(spec.topic.key(delivery.data))
             ]
         # Logged when it is true: the transaction may have failed.
         for outcome in outcomes:

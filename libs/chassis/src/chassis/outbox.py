@@ -102,10 +102,7 @@ class Outbox:
         Raises:
             PermanentError: the topic does not take it; the relay could only try for ever.
         """
-        size = len(key or b"") + len(value or b"") + _BATCH_OVERHEAD
-        size += sum(
-            len(name.encode()) + len(text or b"") + _HEADER_OVERHEAD for name, text in headers
-        )
+        size = record_bytes(key, value, headers)
         if size > topic.max_record_bytes:
             raise PermanentError(
                 f"with its headers the message has {size} bytes; `{topic.name}` takes "
@@ -143,6 +140,15 @@ class Outbox:
             [message.headers for message in messages],
         )
         await connection.execute("select pg_notify($1, $2)", NOTIFY_CHANNEL, self._service)
+
+
+def record_bytes(key: bytes | None, value: bytes | None, headers: RawHeaders) -> int:
+    """Return what Kafka counts of a message that is sent alone."""
+    size = _BATCH_OVERHEAD + len(key or b"") + len(value or b"")
+    return size + sum(
+        _HEADER_OVERHEAD + len(name.encode("utf-8", "surrogatepass")) + len(text or b"")
+        for name, text in headers
+    )
 
 
 def _render(pending: _Pending, sequence: int) -> _Pending:

@@ -7,7 +7,7 @@ envelope), so that any Kafka client can trigger work in one line.
 
 import uuid
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -140,10 +140,34 @@ class ReplayRequested(Command):
     topic: Name
     """The dead-letter topic, e.g. `file.changed.ingestor.dead`."""
 
+    action: Literal["replay", "discard"] = "replay"
+    """`discard` closes them without sending them, and needs a reason."""
+
+    letter_ids: Annotated[tuple[uuid.UUID, ...], Field(max_length=1000)] = ()
+    """Only these letters."""
+
     event_ids: Annotated[tuple[Identifier, ...], Field(max_length=1000)] = ()
     """Only letters of these events."""
 
     category: Name | None = None
+    error_class: Name | None = None
+    failed_after: UtcDatetime | None = None
+    """Only what failed at this time or later."""
+
+    failed_before: UtcDatetime | None = None
+    """Only what failed earlier."""
+
+    drift_id: uuid.UUID | None = None
+    """Only what this schema drift holds back."""
+
+    overlap: OverlapPolicy = OverlapPolicy.QUEUE
+    """Two replays of a topic have different letters in mind; the second answers for itself."""
+
+    @model_validator(mode="after")
+    def _discarding_has_a_reason(self) -> Self:
+        if self.action == "discard" and not (self.reason or "").strip():
+            raise PydanticCustomError("reason", "discarding dead letters needs a reason")
+        return self
 
 
 class TransformRequested(Command):
@@ -167,27 +191,3 @@ class RunCancelRequested(Command):
     """Stop a run at its next safe point."""
 
     run_id: Identifier
-    action: Literal["replay", "discard"] = "replay"
-    """`discard` closes them without sending them, and needs a reason."""
-
-    letter_ids: Annotated[tuple[uuid.UUID, ...], Field(max_length=1000)] = ()
-    """Only these letters."""
-
-    error_class: Name | None = None
-    failed_after: UtcDatetime | None = None
-    """Only what failed at this time or later."""
-
-    failed_before: UtcDatetime | None = None
-    """Only what failed earlier."""
-
-    drift_id: uuid.UUID | None = None
-    """Only what this schema drift holds back."""
-
-    overlap: OverlapPolicy = OverlapPolicy.QUEUE
-    """Two replays of a topic have different letters in mind; the second answers for itself."""
-
-    @model_validator(mode="after")
-    def _discarding_has_a_reason(self) -> Self:
-        if self.action == "discard" and not (self.reason or "").strip():
-            raise PydanticCustomError("reason", "discarding dead letters needs a reason")
-        return self

@@ -7,7 +7,9 @@ from collections.abc import AsyncGenerator, Mapping
 from chassis.blobs.open import open_blobs
 from chassis.blobs.port import BlobStore
 from chassis.clock import SystemClock
+from chassis.commands import cancel_handler
 from chassis.db import Database
+from chassis.dead_letters import replay_handler, replay_jobs
 from chassis.doctor import Check, standard_checks
 from chassis.errors import TransientError
 from chassis.logs import get_logger
@@ -36,6 +38,7 @@ from ingestor.settings import (
     read_sections,
 )
 
+SERVICE = "ingestor"
 PARTITION_CHECK_SECONDS = 6 * 3600.0
 PROBE_KEY = "raw/probe"
 
@@ -51,7 +54,7 @@ async def run(settings: IngestorSettings) -> None:
     sources = load_sources(settings.process.config_directory)
     for source in sources.sources:
         metrics.begin_source(source.name)
-    async with host("ingestor", settings) as process:
+    async with host(SERVICE, settings) as process:
         catalog = PostgresCatalog(process.database)
         blobs = open_blobs(settings.blobs)
         sections = read_record_sections(sources)
@@ -65,7 +68,14 @@ async def run(settings: IngestorSettings) -> None:
             handler(settings, sources, catalog=catalog, blobs=blobs) as files,
             enriching(sections, process.database, catalog=catalog) as enrich,
         ):
-            subscribe(process.bus, files=files, records=records)
+            subscribe(
+                process.bus,
+                files=files,
+                records=records,
+                cancel=cancel_handler(service=SERVICE),
+                replay=replay_handler(service=SERVICE),
+            )
+            process.work(replay_jobs(process.clock))
             if enrich is not None:
                 process.background("enrichment", enrich.run)
             process.background("partitions", keep_partitions(catalog))

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from chassis.clock import Clock, SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
+from chassis.dead_letters import replay_handler, replay_jobs
 from chassis.doctor import Check, standard_checks
 from chassis.errors import PenstockError, SettingsError
 from chassis.logs import configure_logging, register_secrets
@@ -62,8 +63,10 @@ async def run(settings: RefresherSettings) -> None:
                 clock=process.clock,
             ),
             cancel=cancel_handler(service=SERVICE),
+            replay=replay_handler(service=SERVICE),
         )
         process.work(refresh_jobs(refresher))
+        process.work(replay_jobs(process.clock))
         housekeeping = Housekeeping(
             process.database,
             ledger=refresher.ledger,

@@ -7,6 +7,7 @@ from contracts.topics import (
     REFRESH_PREVIEW_REQUESTED,
     REFRESH_REQUESTED,
     REFRESH_UNDO_REQUESTED,
+    REPLAY_REQUESTED,
     RUN_CANCEL_REQUESTED,
 )
 
@@ -19,6 +20,7 @@ def subscribe(
     undo: Handler,
     preview: Handler,
     cancel: Handler,
+    replay: Handler,
 ) -> None:
     """Attach the handlers."""
     bus.subscribe(REFRESH_REQUESTED, refresh)
@@ -26,3 +28,4 @@ def subscribe(
     bus.subscribe(REFRESH_UNDO_REQUESTED, undo)
     bus.subscribe(REFRESH_PREVIEW_REQUESTED, preview)
     bus.subscribe(RUN_CANCEL_REQUESTED, cancel)
+    bus.subscribe(REPLAY_REQUESTED, replay)

@@ -8,6 +8,7 @@ from chassis.blobs.open import open_blobs
 from chassis.clock import Clock, SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
+from chassis.dead_letters import replay_handler, replay_jobs
 from chassis.doctor import Finding, examine, standard_checks
 from chassis.errors import PenstockError
 from chassis.logs import get_logger, redact, register_secrets
@@ -295,6 +296,7 @@ def _wire(process: Host, settings: ScannerSettings, open_one: OpenShare) -> None
             CommandSpec(FLOW_REQUESTED, FLOW, flows.names), service=SERVICE, clock=clock
         ),
         cancel=cancel_handler(service=SERVICE),
+        replay=replay_handler(service=SERVICE),
         answers=TakeAnswers([announcements, record_announcements], clock),
     )
     access = record_access(settings, open_one, database)
@@ -302,6 +304,7 @@ def _wire(process: Host, settings: ScannerSettings, open_one: OpenShare) -> None
     poll = build_poll(settings, database, records, access=access, clock=clock)
     flow = RunFlow(flows, LedgerStepRuns(database, kind=SCAN), clock=clock)
     process.work(scan_jobs(scan, poll, flow))
+    process.work(replay_jobs(process.clock))
     _keep_house(process, settings, catalog, announcements=announcements)
     _keep_records(process, settings, records, announcements=record_announcements)
     figures = SourceFigures(database, lambda: {*catalog.names(), *records.names()})

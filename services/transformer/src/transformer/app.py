@@ -2,6 +2,7 @@
 
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
+from chassis.dead_letters import replay_handler, replay_jobs
 from chassis.doctor import Check, standard_checks
 from chassis.process import host
 from contracts.topics import TRANSFORM_REQUESTED
@@ -55,6 +56,7 @@ async def run(settings: TransformerSettings) -> None:
                 clock=process.clock,
             ),
             cancel=cancel_handler(service=SERVICE),
+            replay=replay_handler(service=SERVICE),
         )
         job = TransformJob(
             entities,
@@ -66,6 +68,7 @@ async def run(settings: TransformerSettings) -> None:
             page=part.page_entities,
         )
         process.work({"transform": job})
+        process.work(replay_jobs(process.clock))
         process.background("figures", SilverFigures(process.database, entities).run)
         try:
             await process.run()

@@ -2,10 +2,11 @@
 
 from chassis.bus.broker import Bus
 from chassis.bus.delivery import Handler
-from contracts.topics import RUN_CANCEL_REQUESTED, WRDS_SYNC_REQUESTED
+from contracts.topics import REPLAY_REQUESTED, RUN_CANCEL_REQUESTED, WRDS_SYNC_REQUESTED
 
 
-def subscribe(bus: Bus, *, sync: Handler, cancel: Handler) -> None:
+def subscribe(bus: Bus, *, sync: Handler, cancel: Handler, replay: Handler) -> None:
     """Attach the handlers."""
     bus.subscribe(WRDS_SYNC_REQUESTED, sync)
     bus.subscribe(RUN_CANCEL_REQUESTED, cancel)
+    bus.subscribe(REPLAY_REQUESTED, replay)

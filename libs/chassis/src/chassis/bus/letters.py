@@ -42,6 +42,7 @@ async def bury(
     """Write all rejections of a batch; they count if and only if the transaction commits."""
     if not rejections:
         return
+    rejections = sorted(rejections, key=lambda item: (item.record.partition, item.record.offset))
     rows = [
         _row(item, consumer=consumer, attempts=attempts, failed_at=failed_at) for item in rejections
     ]

@@ -2,6 +2,7 @@
 
 from chassis.clock import SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
+from chassis.dead_letters import replay_handler, replay_jobs
 from chassis.doctor import Check, Finding, examine, standard_checks
 from chassis.errors import PenstockError
 from chassis.logs import get_logger, redact
@@ -41,8 +42,10 @@ def _wire(process: Host, settings: WrdsSyncSettings, mirror: Mirror) -> None:
             clock=clock,
         ),
         cancel=cancel_handler(service=SERVICE),
+        replay=replay_handler(service=SERVICE),
     )
     process.work(sync_jobs(mirror.targets))
+    process.work(replay_jobs(process.clock))
     watch = Watch(
         # Without an account nothing can be late.
         mirror.catalog.all if mirror.source else list,
