@@ -12,10 +12,12 @@ import httpx
 from chassis.db import Database
 from console.adapters.sessions import PostgresSessions
 from console.adapters.users import PostgresUsers
-from console.app import build
+from console.app import build_context
 from console.domain.credentials import digest, form_token, new_token
 from console.domain.roles import Role
 from console.settings import ConsoleSettings
+from console.web.application import build_application
+from console.web.context import Context
 from console.web.guard import Site
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -64,6 +66,7 @@ class Console:
     """The application under test."""
 
     app: Any
+    context: Context
     database: Database
     _clients: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -108,7 +111,8 @@ class Console:
 
 @contextlib.asynccontextmanager
 async def open_console(database: Database, **settings: str) -> AsyncGenerator[Console]:
-    console = Console(build(database, read_settings(**settings), SITE), database)
+    context = build_context(database, read_settings(**settings))
+    console = Console(build_application(context, SITE), context, database)
     async with console._clients:
         yield console
 

@@ -3,18 +3,18 @@
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp
-
 from chassis.clock import SystemClock
 from chassis.db import Database
 from chassis.doctor import Check, standard_checks
 from chassis.logs import get_logger
 from chassis.process import host
 from console.adapters.audit import PostgresAudit
+from console.adapters.changes import PostgresChanges
 from console.adapters.commands import OutboxCommands
 from console.adapters.runs import PostgresRuns
 from console.adapters.sessions import PostgresSessions, PostgresTokens
 from console.adapters.users import PostgresUsers
+from console.handlers.feed import Feed
 from console.handlers.identify import Identify
 from console.ports.identity import SessionLimits
 from console.settings import ConsoleSettings, WebSettings
@@ -38,7 +38,9 @@ async def run(settings: ConsoleSettings) -> None:
     async with host("console", settings) as process:
         with listen(settings.web) as listener:
             site = read_site(settings.web, listener.getsockname()[1])
-            app = build(process.database, settings, site)
+            context = build_context(process.database, settings)
+            process.background("changes", context.feed.run)
+            app = build_application(context, site)
             async with serving(app, listener, settings.web):
                 get_logger().info("console_listening", address=min(site.origins))
                 await process.run()
@@ -60,11 +62,6 @@ def checks(settings: ConsoleSettings) -> dict[str, Check]:
     return standard_checks(settings, "console")
 
 
-def build(database: Database, settings: ConsoleSettings, site: Site) -> ASGIApp:
-    """Return the application on a database."""
-    return build_application(build_context(database, settings), site)
-
-
 def build_context(database: Database, settings: ConsoleSettings) -> Context:
     """Join ports and adapters."""
     assets = load_assets()
@@ -78,6 +75,7 @@ def build_context(database: Database, settings: ConsoleSettings) -> Context:
         audit=PostgresAudit(database),
         commands=OutboxCommands(database),
         runs=PostgresRuns(database),
+        feed=Feed(PostgresChanges(database)),
     )
 
 

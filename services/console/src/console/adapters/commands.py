@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.db import Database
+from console import metrics
 from console.adapters.audit import SERVICE
 from contracts.commands import Command
 from contracts.topics import Topic
@@ -42,4 +43,5 @@ class OutboxCommands:
             await transaction.connection.execute(
                 _AUDIT, SERVICE, actor, topic.name, target, facts | dict(details or {})
             )
+        metrics.COMMANDS.labels(topic.name).inc()
         return command_id

@@ -24,11 +24,18 @@ ACCESS: Mapping[str, Role | None] = {
     # --- what every page needs ---
     "GET /static/{name}": PUBLIC,
     "GET /openapi.json": ANYBODY,
+    "GET /events": ANYBODY,
     # --- runs ---
     "GET /runs": Role.VIEWER,
     "GET /runs/{run_id}": Role.VIEWER,
+    "POST /runs/{run_id}/cancel": Role.OPERATOR,
+    "POST /runs/{run_id}/retry": Role.OPERATOR,
+    "GET /commands/{command_id}": Role.VIEWER,
     "GET /api/v1/runs": Role.VIEWER,
     "GET /api/v1/runs/{run_id}": Role.VIEWER,
+    "POST /api/v1/runs/{run_id}/cancel": Role.OPERATOR,
+    "POST /api/v1/runs/{run_id}/retry": Role.OPERATOR,
+    "GET /api/v1/commands/{command_id}": Role.VIEWER,
 }
 
 

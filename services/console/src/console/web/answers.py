@@ -1,5 +1,6 @@
 """Answers that no route gives: what went wrong, as a page for people and as JSON for programs."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -9,6 +10,13 @@ from console.web.addresses import address_of
 from console.web.renderer import Renderer
 
 RETRY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A command was given; `/commands/{command_id}` tells what came of it."""
+
+    command_id: str
 
 
 class Answers:

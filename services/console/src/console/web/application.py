@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from chassis.errors import PermanentError, TransientError
 from chassis.logs import get_logger
 from console.errors import NotFoundError, RefusedError
-from console.web import runs, static_files
+from console.web import events, runs, static_files
 from console.web.access import ACCESS, AccessTable
 from console.web.answers import Answers
 from console.web.context import Context
@@ -21,6 +21,7 @@ from console.web.headers import SecurityHeaders
 
 ROUTERS = (
     static_files.router,
+    events.router,
     runs.router,
 )
 """Every page's routes; a new page adds its router here."""

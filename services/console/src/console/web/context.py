@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from console.domain.principals import Principal
 from console.errors import NotFoundError, RefusedError
+from console.handlers.feed import Feed
 from console.handlers.identify import Identify
 from console.ports.audit import Audit
 from console.ports.commands import Commands
@@ -35,6 +36,7 @@ class Context:
     audit: Audit
     commands: Commands
     runs: Runs
+    feed: Feed
 
 
 class View:
@@ -55,6 +57,18 @@ class View:
         """The fields of a posted form."""
         form: Mapping[str, str] = self.request.scope.get("penstock.form", {})
         return form
+
+    @property
+    def is_navigation(self) -> bool:
+        """Whether a person opened the page, not the page itself a part of it anew."""
+        return "hx-request" not in self.request.headers
+
+    async def is_still_here(self) -> bool:
+        """Whether the session that the request came with still lasts."""
+        cookie: str | None = self.request.scope.get("penstock.cookie")
+        if cookie is None:
+            return False
+        return await self.context.identify.by_cookie(cookie, touches=False) is not None
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
         """Answer with a page."""

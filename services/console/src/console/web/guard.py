@@ -113,6 +113,7 @@ class Guard:
         rule = self._find_rule(request)
         principal, cookie = await self._identify_principal(request)
         scope["penstock.principal"] = principal
+        scope["penstock.cookie"] = cookie
         scope["penstock.form_token"] = form_token(cookie) if cookie else ""
         if redirect := self._check_role(request, rule, principal):
             return redirect

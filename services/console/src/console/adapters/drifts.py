@@ -1,0 +1,101 @@
+"""The inbox of schema changes, in PostgreSQL."""
+
+import json
+import uuid
+from datetime import datetime
+from typing import Any
+
+from chassis.db import Database
+from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
+from console.ports.drifts import (
+    COUNTED,
+    SAMPLE_CHARACTERS,
+    DriftDetail,
+    DriftFilter,
+    DriftLine,
+)
+
+_CHANGES = 500
+
+_LINE = f"""
+id, service, dataset, kind, status,
+jsonb_path_query_array(changes, '$[0 to {_CHANGES - 1}]') as changes,
+jsonb_path_query_array(affected, '$[0 to {_CHANGES - 1}]') as affected,
+detected_at, decided_at, decided_by
+"""
+
+_LIST = f"""
+select {_LINE} from meta.drifts
+where ($1::text is null or status = $1) and ($2 = '' or service = $2)
+  and ($3 = '' or strpos(lower(dataset), lower($3)) > 0)
+  and ($4::timestamptz is null or (detected_at, id) < ($4, $5::uuid))
+order by detected_at desc, id desc limit $6
+"""  # noqa: S608 - the parts are constants of this module
+
+_FIND = f"""
+select {_LINE}, old, new, run_id, reason, (
+    select count(*) from (
+        select from meta.dead_letters l
+        where l.drift_id = d.id and l.status = 'open' limit {COUNTED + 1}) few) as held_letters
+from meta.drifts d where id = $1
+"""  # noqa: S608 - as above
+
+_SAMPLE = "select sample from meta.drifts where id = $1"
+
+
+class PostgresDrifts:
+    """Changes of schemas."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(self, wanted: DriftFilter) -> Page[DriftLine]:
+        """Return changes, the newest first."""
+        place = _place(decode_cursor(wanted.cursor, parts=2))
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                _LIST, wanted.status, wanted.service, wanted.dataset, *place, PAGE_SIZE + 1
+            )
+        items = [_line(row) for row in rows[:PAGE_SIZE]]
+        if len(rows) <= PAGE_SIZE:
+            return Page(items)
+        last = items[-1]
+        return Page(items, encode_cursor(last.detected_at.isoformat(), str(last.id)))
+
+    async def waiting(self) -> int:
+        """Return how many wait for a decision."""
+        async with self._database.connection() as connection:
+            found: int = await connection.fetchval(
+                "select count(*) from meta.drifts where status = 'waiting'"
+            )
+        return found
+
+    async def find(self, drift_id: uuid.UUID) -> DriftDetail | None:
+        """Return a change."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(_FIND, drift_id)
+        if row is None:
+            return None
+        facts = ("old", "new", "run_id", "reason", "held_letters")
+        return DriftDetail(line=_line(row), **{name: row[name] for name in facts})
+
+    async def sample(self, drift_id: uuid.UUID) -> str | None:
+        """Return the record that showed it, as JSON cut to `SAMPLE_CHARACTERS`."""
+        async with self._database.connection() as connection:
+            found = await connection.fetchval(_SAMPLE, drift_id)
+        if found is None:
+            return None
+        return json.dumps(found, indent=2, ensure_ascii=False)[:SAMPLE_CHARACTERS]
+
+
+def _place(place: tuple[str, ...] | None) -> tuple[datetime | None, uuid.UUID | None]:
+    if place is None:
+        return None, None
+    try:
+        return datetime.fromisoformat(place[0]), uuid.UUID(place[1])
+    except ValueError:
+        return None, None
+
+
+def _line(row: Any) -> DriftLine:
+    return DriftLine(**{name: row[name] for name in DriftLine.__slots__})
