@@ -23,7 +23,7 @@ from contracts.envelope import Event
 from contracts.files import FileChange, FileChanged, FileFingerprint
 from contracts.topics import FILE_CHANGED
 from ingestor.adapters.postgres_catalog import PostgresCatalog
-from ingestor.app import handler
+from ingestor.app import admission, handler
 from ingestor.settings import IngestorSettings
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -113,7 +113,12 @@ class Ingestion:
 
 @contextlib.asynccontextmanager
 async def open_ingestion(
-    environment: dict[str, str], folder: Path, database: Database, *, kind: str = "local"
+    environment: dict[str, str],
+    folder: Path,
+    database: Database,
+    *,
+    kind: str = "local",
+    **ingest: Any,
 ) -> AsyncGenerator[Ingestion]:
     settings = load_settings(
         IngestorSettings, environment={"KAFKA_BOOTSTRAP_SERVERS": "not-used:1", **environment}
@@ -125,7 +130,7 @@ async def open_ingestion(
                 {
                     "name": "nas",
                     "share": {"kind": kind, "root": str(folder) if kind == "local" else ""},
-                    "ingest": {"entity_type": "transcript", "parser": "transcript_xml"},
+                    "ingest": {"entity_type": "transcript", "parser": "transcript_xml", **ingest},
                 }
             ],
         }
@@ -137,10 +142,13 @@ async def open_ingestion(
 
     blobs = open_blobs(settings.blobs)
     catalog = PostgresCatalog(database)
-    async with handler(settings, sources, catalog=catalog, blobs=blobs) as ingest:
+    schemas = admission(settings, sources, database)
+    async with handler(
+        settings, sources, catalog=catalog, blobs=blobs, schemas=schemas
+    ) as ingest_files:
         applier = Applier(
             FILE_CHANGED,
-            ingest,
+            ingest_files,
             consumer="ingestor",
             database=database,
             clock=SystemClock(),

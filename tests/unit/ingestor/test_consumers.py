@@ -1,7 +1,14 @@
+import functools
 from typing import Any, cast
 
 from chassis.bus.delivery import Batch
-from contracts.topics import FILE_CHANGED, RECORD_CHANGED
+from contracts.topics import (
+    FILE_CHANGED,
+    RECORD_CHANGED,
+    REPLAY_REQUESTED,
+    RUN_CANCEL_REQUESTED,
+    SCHEMA_DECISION_REQUESTED,
+)
 from ingestor.consumers import subscribe
 
 
@@ -13,15 +20,19 @@ class RecordingBus:
         self.subscribed.append((topic, handler))
 
 
-async def ingest_files(_: Batch[Any]) -> None:
-    return
-
-
-async def ingest_records(_: Batch[Any]) -> None:
+async def handler(_: Batch[Any]) -> None:
     return
 
 
 def test_each_kind_of_event_goes_to_its_handler() -> None:
     bus = RecordingBus()
-    subscribe(cast("Any", bus), files=ingest_files, records=ingest_records)
-    assert bus.subscribed == [(FILE_CHANGED, ingest_files), (RECORD_CHANGED, ingest_records)]
+    names = ("files", "records", "cancel", "replay", "decisions")
+    handlers = {name: functools.partial(handler) for name in names}
+    subscribe(cast("Any", bus), **handlers)
+    assert bus.subscribed == [
+        (FILE_CHANGED, handlers["files"]),
+        (RECORD_CHANGED, handlers["records"]),
+        (RUN_CANCEL_REQUESTED, handlers["cancel"]),
+        (REPLAY_REQUESTED, handlers["replay"]),
+        (SCHEMA_DECISION_REQUESTED, handlers["decisions"]),
+    ]

@@ -22,7 +22,12 @@ from chassis.testing.blobs import MemoryBlobs
 from contracts.errors import ErrorCategory
 from ingestor.adapters.parser_pool import ParserPool
 from ingestor.domain.versions import Document, InMemory
-from ingestor.errors import UnparseableError, UnreadableFileError, UnsafeDocumentError
+from ingestor.errors import (
+    UnparseableError,
+    UnreadableFileError,
+    UnrecognisedError,
+    UnsafeDocumentError,
+)
 from ingestor.handlers.fetching import Fetched, Fetcher, FileEvent, Ready, Refused, Vanished
 from ingestor.ports import Files
 from ingestor.settings import IngestSection, IngestSettings
@@ -188,7 +193,7 @@ async def test_a_server_that_wants_another_client_kills_no_message(
         (b"", UnparseableError),
         (transcript()[:-20], UnparseableError),
         (b"<!DOCTYPE x><transcript/>", UnsafeDocumentError),
-        (b"<html/>", UnparseableError),
+        (b"<html/>", UnrecognisedError),
     ],
 )
 async def test_the_bytes_of_an_unparseable_file_are_kept_and_the_reason_says_where(

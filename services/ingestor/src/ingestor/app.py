@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, Mapping
 
 from chassis.blobs.open import open_blobs
@@ -11,6 +12,7 @@ from chassis.commands import cancel_handler
 from chassis.db import Database
 from chassis.dead_letters import replay_handler, replay_jobs
 from chassis.doctor import Check, standard_checks
+from chassis.drift import decision_handler, silver_fields
 from chassis.errors import TransientError
 from chassis.logs import get_logger
 from chassis.process import Background, host
@@ -24,7 +26,10 @@ from ingestor.adapters.postgres_catalog import PostgresCatalog
 from ingestor.adapters.postgres_enrichments import PostgresEnrichments
 from ingestor.adapters.share_files import ShareFiles
 from ingestor.consumers import subscribe
+from ingestor.domain.parsers import DOCUMENT_FIELDS, ROOTS, VOCABULARIES
 from ingestor.domain.transcripts.tree import check_expat
+from ingestor.handlers.admission import Admission, DataSet, Declared
+from ingestor.handlers.decisions import accept
 from ingestor.handlers.enrich import Enrich
 from ingestor.handlers.fetching import Fetcher
 from ingestor.handlers.ingest_files import IngestFiles
@@ -58,14 +63,16 @@ async def run(settings: IngestorSettings) -> None:
         catalog = PostgresCatalog(process.database)
         blobs = open_blobs(settings.blobs)
         sections = read_record_sections(sources)
+        schemas = admission(settings, sources, process.database)
         records = IngestRecords(
             sections,
             catalog=catalog,
             enrichments=PostgresEnrichments(process.database),
             blobs=blobs,
+            schemas=schemas,
         )
         async with (
-            handler(settings, sources, catalog=catalog, blobs=blobs) as files,
+            handler(settings, sources, catalog=catalog, blobs=blobs, schemas=schemas) as files,
             enriching(sections, process.database, catalog=catalog) as enrich,
         ):
             subscribe(
@@ -74,6 +81,7 @@ async def run(settings: IngestorSettings) -> None:
                 records=records,
                 cancel=cancel_handler(service=SERVICE),
                 replay=replay_handler(service=SERVICE),
+                decisions=decision_handler(accept, service=SERVICE, clock=process.clock),
             )
             process.work(replay_jobs(process.clock))
             if enrich is not None:
@@ -90,6 +98,7 @@ async def handler(
     *,
     catalog: Catalog,
     blobs: BlobStore,
+    schemas: Admission | None = None,
 ) -> AsyncGenerator[IngestFiles]:
     """Build the handler of `file.changed`, and close what it used."""
     sections = read_sections(sources)
@@ -98,12 +107,46 @@ async def handler(
     scratch = ScratchSpace(settings.ingest.scratch_memory_bytes)
     fetcher = Fetcher(settings.ingest, files=files, blobs=blobs, parser=parser, clock=SystemClock())
     try:
-        yield IngestFiles(sections, catalog=catalog, fetcher=fetcher, open_scratch=scratch.open)
+        yield IngestFiles(
+            sections,
+            catalog=catalog,
+            fetcher=fetcher,
+            open_scratch=scratch.open,
+            schemas=schemas,
+        )
     finally:
         await files.close()
         await parser.close()
         await scratch.close()
         await blobs.close()
+
+
+def admission(settings: IngestorSettings, sources: SourcesConfig, database: Database) -> Admission:
+    """Build what knows the shapes of all sources."""
+    files = {
+        name: Declared(
+            VOCABULARIES[section.parser], (ROOTS[section.parser], *section.declared.required)
+        )
+        for name, section in read_sections(sources).items()
+    }
+    records = {
+        name: Declared(section.declared.fields, section.declared.required)
+        for name, section in read_record_sections(sources).items()
+    }
+    systems = {source.name: source.source_system for source in sources.sources}
+    directory = settings.process.config_directory
+
+    @functools.lru_cache(maxsize=256)
+    def affected(data_set: DataSet, fields: tuple[str, ...]) -> tuple[str, ...]:
+        source, entity_type = data_set
+        if source in files:
+            fields = tuple({DOCUMENT_FIELDS.get(name.partition("@")[0], name) for name in fields})
+        system = systems.get(source, source)
+        return tuple(
+            silver_fields(directory, system=system, entity_type=entity_type, fields=fields)
+        )
+
+    return Admission(database, files | records, affected=affected)
 
 
 @contextlib.asynccontextmanager

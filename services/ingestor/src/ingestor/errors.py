@@ -2,6 +2,7 @@
 
 PermanentError
 ├── UnparseableError         the file or record is not what its source should give
+│   ├── UnrecognisedError    the element that makes it what it should be is not there
 │   └── UnsafeDocumentError  they try to exhaust the parser, or to reach beyond it
 ├── DocumentTooLargeError    more bytes than the source allows
 ├── UnknownSourceError       no configured source has that name
@@ -17,6 +18,10 @@ class UnparseableError(PermanentError):
     """The file or record is not readable as one of its kind."""
 
     default_category = ErrorCategory.CONTENT_PARSE
+
+
+class UnrecognisedError(UnparseableError):
+    """The document lacks the element that makes it one of its kind."""
 
 
 class UnsafeDocumentError(UnparseableError):

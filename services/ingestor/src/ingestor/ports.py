@@ -152,6 +152,8 @@ class Parsed:
     """Canonical JSON."""
 
     content_hash: str
+    names: frozenset[str] = frozenset()
+    """What the file is built of."""
 
 
 class Parser(Protocol):

@@ -1,6 +1,6 @@
 """The ingestor's settings, and its section of `config/sources.yaml`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -18,8 +18,10 @@ from chassis.settings import (
 from chassis.sources import SourceConfig, SourcesConfig, validate
 from contracts.types import Name
 from ingestor.domain.parsers import PARSERS
+from ingestor.domain.shapes import KINDS
 
 MEBIBYTE = 1024 * 1024
+_KIND = "|".join(sorted(KINDS))
 
 
 class IngestSettings(SettingsPart):
@@ -55,10 +57,34 @@ class IngestorSettings(BaseModel):
     ingest: IngestSettings
 
 
+Kinds = Annotated[str, Field(pattern=rf"^({_KIND})(\|({_KIND}))*$")]
+"""What a field may hold: `string`, `integer|string`."""
+
+
+class FileSchema(BaseModel):
+    """The `schema` section of a file source: what no file may lack."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    required: tuple[str, ...] = ()
+    """Elements, or `element@attribute`."""
+
+
+class RecordSchema(BaseModel):
+    """The `schema` section of a record source; what it does not declare is learnt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    required: tuple[str, ...] = ()
+    """Fields that no record may lack; `a.b` lies in `a`. A null is not a lack."""
+
+    fields: dict[str, Kinds] = {}
+
+
 class IngestSection(BaseModel):
     """The `ingest` section of a source: what its files are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
 
     entity_type: Name
     parser: str
@@ -66,6 +92,8 @@ class IngestSection(BaseModel):
 
     max_bytes: Annotated[int, Field(ge=1, le=200 * MEBIBYTE)] = 50 * MEBIBYTE
     """A larger file is a dead letter; a call has about 0.1 MiB."""
+
+    declared: FileSchema = Field(default=FileSchema(), alias="schema")
 
     @field_validator("parser")
     @classmethod
@@ -97,6 +125,7 @@ class _RecordIngest(BaseModel):
 
     entity_type: Name | None = None
     enrich: EnrichSection | None = None
+    declared: RecordSchema = Field(default=RecordSchema(), alias="schema")
 
 
 class _Reachable(BaseModel):
@@ -117,6 +146,8 @@ class RecordSection:
     api: HttpConfig | None = None
     """There where `enrich` is."""
 
+    declared: RecordSchema = field(default_factory=RecordSchema)
+
 
 def read_record_sections(sources: SourcesConfig) -> dict[str, RecordSection]:
     """Return what is known of the record sources, by source.
@@ -134,9 +165,9 @@ def read_record_sections(sources: SourcesConfig) -> dict[str, RecordSection]:
 def _record_section(source: SourceConfig) -> RecordSection:
     ingest = validate(_RecordIngest, source.ingest, name=f"{source.name}: ingest")
     if ingest.enrich is None:
-        return RecordSection(source.source_system)
+        return RecordSection(source.source_system, declared=ingest.declared)
     reachable = validate(_Reachable, source.records, name=f"{source.name}: records (for enrich)")
-    return RecordSection(source.source_system, ingest.enrich, reachable.api)
+    return RecordSection(source.source_system, ingest.enrich, reachable.api, ingest.declared)
 
 
 def read_sections(sources: SourcesConfig) -> dict[str, IngestSection]:

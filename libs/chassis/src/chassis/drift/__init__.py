@@ -2,6 +2,7 @@
 (docs/decisions/0029).
 """
 
+from chassis.drift.affected import silver_fields
 from chassis.drift.decisions import OnAccept, decision_handler
 from chassis.drift.inbox import Drift, SchemaDriftError, Standing, StoredDrift, report, standing
 from chassis.drift.schemas import KnownSchema, hold, known_schemas, register
@@ -18,5 +19,6 @@ __all__ = [
     "known_schemas",
     "register",
     "report",
+    "silver_fields",
     "standing",
 ]

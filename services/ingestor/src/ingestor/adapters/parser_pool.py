@@ -36,4 +36,4 @@ def parse(task: ParseTask) -> Parsed:
     """Parse a file and render the result in its canonical form."""
     parsed = PARSERS[task.parser](task.data, task.path, task.max_bytes)
     document = canonical_json({**parsed.document, **task.extra})
-    return Parsed(parsed.entity_id, document, content_hash(document))
+    return Parsed(parsed.entity_id, document, content_hash(document), parsed.names)

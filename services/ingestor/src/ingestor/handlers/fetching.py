@@ -79,6 +79,8 @@ class Ready:
     """Fetched, stored and parsed."""
 
     version: NewVersion
+    names: frozenset[str] = frozenset()
+    """What the file is built of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Fetcher:
         async with self._places, self._budget.reserve(announced * WEIGHT + FLOOR_BYTES):
             try:
                 content = await self._read(event, attempt)
-                return Ready(await self._keep(event, content, scratch))
+                return await self._keep(event, content, scratch)
             except ShareNotFoundError:
                 return Vanished()
             except UnsupportedServerError as error:
@@ -173,10 +175,10 @@ class Fetcher:
         metrics.FETCHED_BYTES.labels(source).inc(len(content.data))
         return content
 
-    async def _keep(self, event: FileEvent, content: FileContent, scratch: Scratch) -> NewVersion:
+    async def _keep(self, event: FileEvent, content: FileContent, scratch: Scratch) -> Ready:
         key = await self._store(content.data)
         parsed = await self._parse(event, content.data, key)
-        return NewVersion(
+        version = NewVersion(
             operation=BronzeOperation.STORED,
             entity_type=event.section.entity_type,
             source_system=event.data.source,
@@ -192,6 +194,7 @@ class Fetcher:
             event_id=event.delivery.event.id,
             correlation_id=event.delivery.event.correlationid or event.delivery.event.id,
         )
+        return Ready(version, parsed.names)
 
     async def _store(self, data: bytes) -> str:
         key = content_key(data)

@@ -5,8 +5,8 @@ what failed, and the events about all of it stand or fall together.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import TypeAlias, assert_never
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, assert_never
 
 from chassis.bus.delivery import Batch, Delivery
 from chassis.errors import PermanentError
@@ -18,6 +18,7 @@ from contracts.layers import BronzeOperation
 from contracts.topics import BRONZE_STORED
 from ingestor import metrics
 from ingestor.domain.changes import PathPlan, plan_paths
+from ingestor.domain.parsers import ROOTS, shape_of_names
 from ingestor.domain.versions import (
     ExternalKey,
     NewVersion,
@@ -25,11 +26,14 @@ from ingestor.domain.versions import (
     Written,
     external_id_of,
 )
-from ingestor.errors import UnknownSourceError, VanishedFileError
+from ingestor.errors import UnknownSourceError, UnrecognisedError, VanishedFileError
+from ingestor.handlers.admission import Admission, Judgement, Look
 from ingestor.handlers.answers import first_of, stored
 from ingestor.handlers.fetching import Fetched, Fetcher, FileEvent, Ready, Refused, Vanished
 from ingestor.ports import Catalog, OpenScratch, RecordError, Scratch
 from ingestor.settings import IngestSection
+
+_SAMPLE_NAMES = 50
 
 Plans: TypeAlias = dict[ExternalKey, PathPlan[FileEvent]]
 
@@ -44,11 +48,14 @@ class IngestFiles:
         catalog: Catalog,
         fetcher: Fetcher,
         open_scratch: OpenScratch,
+        schemas: Admission | None = None,
     ) -> None:
         self._sections = sections
         self._catalog = catalog
         self._fetcher = fetcher
         self._open_scratch = open_scratch
+        self._schemas = schemas
+        """None: files of any layout that can be read are taken."""
 
     async def __call__(self, batch: Batch[FileChanged]) -> None:
         """Apply a batch.
@@ -61,13 +68,20 @@ class IngestFiles:
         plans = plan_paths(events, dict(applied))
         async with self._open_scratch() as scratch:
             fetched = await self._fetch(plans, scratch, attempt=batch.attempt)
+            judgement = await self._judge(fetched)
+            fetched = _held_back(fetched, judgement)
             for event, outcome in fetched:
                 if isinstance(outcome, Refused):
                     batch.reject(event.delivery, outcome.error)
             await reach("ingestor.fetched")
             written = await self._write(
-                batch, _steps(plans, fetched), _record_errors(batch, fetched)
+                batch,
+                _steps(plans, fetched),
+                _record_errors(batch, fetched),
+                judgement=judgement,
             )
+        if self._schemas is not None:
+            self._schemas.remember(judgement)
         _count(plans, fetched=fetched, written=written)
 
     def _admit(self, batch: Batch[FileChanged]) -> list[tuple[ExternalKey, FileEvent]]:
@@ -110,15 +124,32 @@ class IngestFiles:
             raise first_of(errors) from errors
         return [(event, task.result()) for event, task in zip(events, tasks, strict=True)]
 
+    async def _judge(self, fetched: list[tuple[FileEvent, Fetched]]) -> Judgement:
+        """Look at the files whose layout was not seen before, and at those of another kind."""
+        if self._schemas is None:
+            return Judgement()
+        looks = [look for event, item in fetched if (look := _look(event, item)) is not None]
+        return await self._schemas.judge(
+            [
+                look
+                for look in looks
+                if look.lacks or not self._schemas.is_known(look.data_set, look.signature)
+            ]
+        )
+
     async def _write(
         self,
         batch: Batch[FileChanged],
         steps: list[tuple[FileEvent, NewVersion]],
         errors: list[RecordError],
+        *,
+        judgement: Judgement,
     ) -> list[tuple[FileEvent, Written]]:
         if not steps and not errors:
             return []
         async with batch.transaction() as transaction:
+            if self._schemas is not None:
+                await self._schemas.enter(transaction, judgement)
             written = await self._catalog.append(transaction, [version for _, version in steps])
             for (event, version), result in zip(steps, written, strict=True):
                 if result.outcome is not WriteOutcome.DUPLICATE:
@@ -128,6 +159,40 @@ class IngestFiles:
             await self._catalog.record_errors(transaction, errors)
             await reach("ingestor.written")
         return [(event, result) for (event, _), result in zip(steps, written, strict=True)]
+
+
+def _look(event: FileEvent, item: Fetched) -> Look | None:
+    lacks = None
+    match item:
+        case Ready(names=names):
+            pass
+        case Refused(error=UnrecognisedError(facts={"names": names})):
+            lacks = ROOTS[event.section.parser]
+        case _:
+            return None
+
+    def sample(_: Iterable[str]) -> Mapping[str, Any]:
+        return {"path": event.data.path, "names": sorted(names)[:_SAMPLE_NAMES]}
+
+    return Look(
+        delivery=event.delivery,
+        data_set=(event.data.source, event.section.entity_type),
+        signature=names,
+        shape=lambda _: shape_of_names(names),
+        sample=sample,
+        lacks=lacks,
+    )
+
+
+def _held_back(
+    fetched: list[tuple[FileEvent, Fetched]], judgement: Judgement
+) -> list[tuple[FileEvent, Fetched]]:
+    """Refuse what its source's known layout does not take."""
+    errors = {id(delivery): error for delivery, error in judgement.held}
+    return [
+        (event, Refused(error) if (error := errors.get(id(event.delivery))) else item)
+        for event, item in fetched
+    ]
 
 
 def _steps(

@@ -6,8 +6,12 @@ records are one person or one department is the transformer's judgement.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import functools
+import json
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -22,6 +26,7 @@ from contracts.topics import BRONZE_STORED
 from ingestor import metrics
 from ingestor.domain.canonical import content_hash
 from ingestor.domain.record_documents import record_document, record_entity_id
+from ingestor.domain.shapes import shape_of, signature
 from ingestor.domain.versions import (
     ExternalKey,
     InMemory,
@@ -31,6 +36,7 @@ from ingestor.domain.versions import (
     external_id_of,
 )
 from ingestor.errors import UnknownSourceError, UnparseableError
+from ingestor.handlers.admission import Admission, Judgement, Look
 from ingestor.handlers.answers import first_of, stored
 from ingestor.ports import Catalog, EnrichmentRequest, Enrichments, RecordError
 from ingestor.settings import RecordSection
@@ -38,10 +44,16 @@ from ingestor.settings import RecordSection
 _CONCURRENT_READS = 16
 
 
+_SAMPLE_CHARACTERS = 200
+_SAMPLE_FIELDS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     delivery: Delivery[RecordChanged]
     version: NewVersion
+    record: dict[str, Any] | None
+    """None for a deletion."""
 
 
 class IngestRecords:
@@ -54,11 +66,14 @@ class IngestRecords:
         catalog: Catalog,
         enrichments: Enrichments,
         blobs: BlobStore,
+        schemas: Admission | None = None,
     ) -> None:
         self._sections = sections
         self._catalog = catalog
         self._enrichments = enrichments
         self._blobs = blobs
+        self._schemas = schemas
+        """None: records of any shape are taken."""
 
     async def __call__(self, batch: Batch[RecordChanged]) -> None:
         """Apply a batch.
@@ -68,7 +83,11 @@ class IngestRecords:
         """
         large = await self._fetch(batch)
         steps = self._steps(batch, large)
-        written = await self._write(batch, steps)
+        judgement = await self._judge(steps)
+        steps = _let_in(batch, steps, judgement)
+        written = await self._write(batch, steps, judgement)
+        if self._schemas is not None:
+            self._schemas.remember(judgement)
         for step, result in zip(steps, written, strict=True):
             metrics.RECORDS.labels(step.delivery.data.source, _outcome(step, result)).inc()
 
@@ -98,13 +117,26 @@ class IngestRecords:
         steps = []
         for delivery in batch.deliveries:
             try:
-                steps.append(_Step(delivery, self._version(delivery, large)))
+                steps.append(self._step(delivery, large))
             except PermanentError as error:
                 batch.reject(delivery, error)
                 metrics.RECORDS.labels("unknown", "rejected").inc()
         return steps
 
-    def _version(self, delivery: Delivery[RecordChanged], large: Mapping[str, bytes]) -> NewVersion:
+    async def _judge(self, steps: Sequence[_Step]) -> Judgement:
+        """Look at the records whose shape was not seen before."""
+        if self._schemas is None:
+            return Judgement()
+        looks = []
+        for step in steps:
+            if step.record is not None:
+                data = step.delivery.data
+                data_set, shape = (data.source, data.entity_type), signature(step.record)
+                if not self._schemas.is_known(data_set, shape):
+                    looks.append(_look(step.delivery, data_set, shape, record=step.record))
+        return await self._schemas.judge(looks)
+
+    def _step(self, delivery: Delivery[RecordChanged], large: Mapping[str, bytes]) -> _Step:
         data, event = delivery.data, delivery.event
         section = self._sections.get(data.source)
         if section is None:
@@ -121,9 +153,10 @@ class IngestRecords:
             correlation_id=event.correlationid or event.id,
         )
         if data.change is RecordChange.DELETED:
-            return tombstone
-        document = _document(data, large)
-        return replace(
+            return _Step(delivery, tombstone, None)
+        record = _record(data, large)
+        document = record_document(record)
+        version = replace(
             tombstone,
             operation=BronzeOperation.STORED,
             entity_id=record_entity_id(section.source_system, external_id),
@@ -132,9 +165,14 @@ class IngestRecords:
             blob_key=data.blob_key,
             size_bytes=len(document),
         )
+        return _Step(delivery, version, record)
 
-    async def _write(self, batch: Batch[RecordChanged], steps: Sequence[_Step]) -> list[Written]:
+    async def _write(
+        self, batch: Batch[RecordChanged], steps: Sequence[_Step], judgement: Judgement
+    ) -> list[Written]:
         async with batch.transaction() as transaction:
+            if self._schemas is not None:
+                await self._schemas.enter(transaction, judgement)
             written = await self._catalog.append(transaction, [step.version for step in steps])
             for step, result in zip(steps, written, strict=True):
                 if result.outcome is not WriteOutcome.DUPLICATE:
@@ -169,22 +207,63 @@ class IngestRecords:
             await self._enrichments.request(transaction, list(wanted.values()))
 
 
-def _document(data: RecordChanged, large: Mapping[str, bytes]) -> bytes:
-    """Return the record as canonical JSON.
+def _let_in(batch: Batch[RecordChanged], steps: list[_Step], judgement: Judgement) -> list[_Step]:
+    """Reject what its data set's schema does not take, and return the rest."""
+    held = judgement.held
+    for delivery, error in held:
+        batch.reject(delivery, error)
+        metrics.RECORDS.labels(delivery.data.source, "rejected").inc()
+    if not held:
+        return steps
+    out = {id(delivery) for delivery, _ in held}
+    return [step for step in steps if id(step.delivery) not in out]
+
+
+def _look(
+    delivery: Delivery[RecordChanged],
+    data_set: tuple[str, str],
+    seen: Hashable,
+    *,
+    record: Mapping[str, Any],
+) -> Look:
+    def sample(fields: Iterable[str]) -> Mapping[str, Any]:
+        names = sorted({re.split(r"[.\[]", field)[0] for field in fields} & record.keys())
+        values = {name: _shown(record[name]) for name in names[:_SAMPLE_FIELDS]}
+        return {"external_id": delivery.data.external_id, "values": values}
+
+    return Look(
+        delivery=delivery,
+        data_set=data_set,
+        signature=seen,
+        shape=functools.partial(shape_of, record),
+        sample=sample,
+    )
+
+
+def _shown(value: Any) -> str:
+    # Escaped, so that neither a NUL nor half a character is left that PostgreSQL would refuse.
+    return json.dumps(value, default=str)[:_SAMPLE_CHARACTERS]
+
+
+def _record(data: RecordChanged, large: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return the record, wherever it is.
 
     Raises:
-        UnparseableError: it is missing, is no JSON object, or holds what cannot be kept.
+        UnparseableError: it is missing, or is no JSON object.
     """
     if data.record is not None:
-        return record_document(data.record)
+        return data.record
     if data.blob_key is None:
         raise UnparseableError("the event holds neither a record nor a reference to one")
     if data.blob_key not in large:
         raise UnparseableError(f"the object `{data.blob_key}` is not in the object store")
     try:
-        return record_document(orjson.loads(large[data.blob_key]))
+        record = orjson.loads(large[data.blob_key])
     except orjson.JSONDecodeError as error:
         raise UnparseableError(f"`{data.blob_key}` is not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise UnparseableError("a record is a JSON object")
+    return record
 
 
 def _errors(batch: Batch[RecordChanged]) -> list[RecordError]:

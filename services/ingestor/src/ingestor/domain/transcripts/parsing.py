@@ -6,17 +6,35 @@ paragraphs without a list. Unknown attributes are kept.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ingestor.domain.transcripts.filenames import FileFacts, read_path
 from ingestor.domain.transcripts.text import clean
 from ingestor.domain.transcripts.tree import Element, XmlLimits, read_tree
-from ingestor.errors import UnparseableError
+from ingestor.errors import UnparseableError, UnrecognisedError
 
 _QUARTER = re.compile(r"\bQ([1-4])\s+(20[0-9]{2})\b", re.IGNORECASE)
 _YEAR = re.compile(r"\b(20[0-9]{2})\b")
+VOCABULARY: Mapping[str, tuple[str, ...]] = {
+    "TranscriptsCollection": (),
+    "transcript": ("id", "product"),
+    "meta": (),
+    "title": (),
+    "date": (),
+    "companies": (),
+    "company": (),
+    "participants": ("id",),
+    "participant": ("id", "name", "type", "affiliation", "affiliation_entity", "title", "entity"),
+    "body": (),
+    "section": ("name",),
+    "speaker": ("id", "type"),
+    "plist": (),
+    "p": (),
+}
+"""Elements and attributes that the layout is known to have; not every call has all of them."""
+
 _PERSON = ("type", "affiliation", "affiliation_entity", "title", "entity")
 
 
@@ -32,7 +50,17 @@ def parse_transcript(data: bytes, *, path: str, limits: XmlLimits) -> dict[str, 
         UnparseableError: it is not well-formed, not safe, or no single transcript.
         DocumentTooLargeError: it is over the size limit.
     """
-    transcript = _only_transcript(read_tree(data, limits))
+    return transcript_document(read_tree(data, limits), path=path)
+
+
+def transcript_document(root: Element, *, path: str) -> dict[str, Any]:
+    """Return what a tree says.
+
+    Raises:
+        UnrecognisedError: it holds no transcript.
+        UnparseableError: it holds several.
+    """
+    transcript = _only_transcript(root)
     file = read_path(path)
     title = _text_of(transcript, "title")
     quarter, year = _fiscal_quarter(title)
@@ -57,7 +85,11 @@ def parse_transcript(data: bytes, *, path: str, limits: XmlLimits) -> dict[str, 
 
 def _only_transcript(root: Element) -> Element:
     found = [root] if root.name == "transcript" else root.descendants("transcript")
-    if len(found) != 1:
+    if not found:
+        raise UnrecognisedError(
+            "the document holds 0 `transcript` elements, not one", root=root.name[:100]
+        )
+    if len(found) > 1:
         raise UnparseableError(
             f"the document holds {len(found)} `transcript` elements, not one", root=root.name[:100]
         )

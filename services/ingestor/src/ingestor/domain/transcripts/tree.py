@@ -19,6 +19,9 @@ from ingestor.errors import (
 OLDEST_SAFE_EXPAT = (2, 4, 1)
 """The first version that stops entity amplification by itself."""
 
+MAX_NAMES = 500
+"""Of one document; the layout has three dozen."""
+
 _SEPARATOR = " "  # no name and no namespace has one
 _BUFFER_BYTES = 64 * 1024  # text arrives in few pieces
 
@@ -71,6 +74,15 @@ def _collect(parent: Element, name: str, found: list[Element]) -> None:
             _collect(item, name, found)
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A tree, and the names that it is made of."""
+
+    root: Element
+    names: frozenset[str]
+    """`element` and `element@attribute`, by local name, at most `MAX_NAMES`."""
+
+
 def check_expat(version: tuple[int, int, int] = pyexpat.version_info) -> None:
     """Refuse to start on a machine whose expat is known to be unsafe.
 
@@ -83,6 +95,11 @@ def check_expat(version: tuple[int, int, int] = pyexpat.version_info) -> None:
 
 
 def read_tree(data: bytes, limits: XmlLimits) -> Element:
+    """Return the tree of a document; raises as `read_document`."""
+    return read_document(data, limits).root
+
+
+def read_document(data: bytes, limits: XmlLimits) -> Document:
     """Parse a document.
 
     Raises:
@@ -102,7 +119,7 @@ def read_tree(data: bytes, limits: XmlLimits) -> Element:
     except (LookupError, ValueError) as error:
         # Unknown encodings, and multi-byte ones other than UTF-8 and UTF-16.
         raise UnparseableError(f"the document's encoding cannot be read: {error}") from error
-    return builder.root
+    return Document(builder.root, builder.names)
 
 
 class _Builder:
@@ -113,6 +130,7 @@ class _Builder:
         self._document = Element("", {})
         self._open = [self._document]
         self._nodes = 0
+        self._kinds: set[tuple[str, ...]] = set()
 
     def parser(self) -> pyexpat.XMLParserType:
         """Return a parser that calls this builder, and that the builder does not know.
@@ -133,6 +151,15 @@ class _Builder:
     def root(self) -> Element:
         return next(self._document.elements)
 
+    @property
+    def names(self) -> frozenset[str]:
+        found = {
+            name
+            for element, *attributes in self._kinds
+            for name in (element, *(f"{element}@{attribute}" for attribute in attributes))
+        }
+        return frozenset(sorted(found)[:MAX_NAMES])
+
     def _refuse_doctype(self, *_: object) -> None:
         raise UnsafeDocumentError("the document declares a document type (DOCTYPE)")
 
@@ -149,6 +176,7 @@ class _Builder:
         if any(_SEPARATOR in key for key in attributes):
             attributes = {_local(key): value for key, value in attributes.items()}
         element = Element(_local(name), attributes)
+        self._kinds.add((element.name, *attributes))
         self._open[-1].content.append(element)
         self._open.append(element)
 
