@@ -18,13 +18,16 @@ down: ## Stop the local stack
 	$(RUN) penstock down
 
 ##@ Check
-check: install-python ## Format, lint, types, architecture, lock, generated documents (under a minute)
+check: install-python ## Format, lint, types, architecture, lock, generated files, manifests (a minute)
 	$(UV) lock --check
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) python scripts/docs.py --check
+	$(RUN) python scripts/manifests.py --check
+	$(RUN) hadolint deploy/Dockerfile
+	$(PYTEST) --quiet tests/unit/deploy
 test: install ## Unit, contract, integration and end-to-end tests
 	$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/contract tests/integration tests/e2e $(ARGS)
 unit: install-python ## No servers, seconds
@@ -48,8 +51,9 @@ install-python: $(UV) ## The Python environment only
 format: install-python ## Format and fix what can be fixed
 	$(RUN) ruff check --fix --quiet .
 	$(RUN) ruff format .
-docs: install-python ## Generate schemas, AsyncAPI, event and requirement lists
+docs: install-python ## Generate schemas, AsyncAPI, event and requirement lists, manifests
 	$(RUN) python scripts/docs.py
+	$(RUN) python scripts/manifests.py
 clean: ## Remove state, caches and the environment
 	-$(RUN) penstock down
 	rm -rf .venv .tools .penstock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

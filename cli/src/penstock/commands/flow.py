@@ -12,6 +12,7 @@ from contracts.commands import FlowRequested, OverlapPolicy
 from contracts.runs import RunStatus
 from contracts.topics import FLOW_REQUESTED
 from penstock.commands.examples import examples
+from penstock.commands.identity import CommandId
 from penstock.commands.run_view import RunProgress, tell_end
 from penstock.messages import reading, send_command
 from penstock.runs import follow_command
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "flow daily-market",
             "flow daily-market --step prices --wait",
+            'flow daily-market --command-id "daily-market-$(date +%F)"',
         ),
     )(flow)
 
@@ -42,6 +44,7 @@ def flow(
     reason: Annotated[
         str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
     ] = None,
+    command_id: CommandId = None,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Follow the run; exit code 1 unless every step completes."),
@@ -57,6 +60,7 @@ def flow(
     try:
         command = FlowRequested(
             flow=name,
+            command_id=command_id,
             step=step,
             dry_run=dry_run,
             reason=reason,
@@ -70,8 +74,7 @@ def flow(
         asyncio.run(_send_and_follow(command, patience_seconds=timeout))
         return
     sent = send_command(read_access(KafkaAccess).kafka, FLOW_REQUESTED, command)
-    command_id = asyncio.run(sent)
-    typer.echo(f"Asked for {_what(command)} (command {command_id}).")
+    typer.echo(f"Asked for {_what(command)} (command {asyncio.run(sent)}).")
 
 
 async def _send_and_follow(command: FlowRequested, *, patience_seconds: float) -> None:

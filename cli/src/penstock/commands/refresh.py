@@ -29,6 +29,7 @@ from contracts.topics import (
 from penstock import refreshes
 from penstock.commands import refresh_view as view
 from penstock.commands.examples import examples
+from penstock.commands.identity import CommandId
 from penstock.commands.run_view import RunProgress, tell_end
 from penstock.messages import reading, send_command
 from penstock.runs import RunState, follow_command
@@ -109,6 +110,7 @@ def refresh(
         typer.Option(help="Refresh once with this file, here, instead of asking the service."),
     ] = None,
     reason: _Reason = None,
+    command_id: CommandId = None,
     wait: _Wait = False,
     timeout: _Timeout = 3600.0,
 ) -> None:
@@ -121,6 +123,7 @@ def refresh(
     if config is not None:
         raise typer.Exit(_run_once(config, table, dry_run=dry_run, force=force))
     command = _command(table, mode, dry_run=dry_run, force=force, reason=reason)
+    command = command.model_copy(update={"command_id": command_id})
     if wait:
         _follow_and_show(command, timeout, with_sql=False, is_json=False)
         return

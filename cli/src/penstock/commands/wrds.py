@@ -21,11 +21,12 @@ from contracts.commands import OverlapPolicy, WrdsSyncRequested
 from contracts.runs import RunStatus
 from contracts.topics import WRDS_SYNC_REQUESTED
 from penstock.commands.examples import examples
+from penstock.commands.identity import CommandId
 from penstock.commands.run_view import RunProgress, tell_end
 from penstock.commands.wrds_view import Live, Plain
 from penstock.messages import reading, send_command
 from penstock.runs import follow_command
-from penstock.settings import DatabaseAccess, HubAccess, read_access
+from penstock.settings import DatabaseAccess, HubAccess, KafkaAccess, read_access
 
 _HUB_PATIENCE_SECONDS = 6 * 3600.0
 
@@ -75,7 +76,7 @@ def full_sync(
     Exit code 0 means done, 1 failed, 2 that another writer holds the data set.
     """
     if via_hub:
-        _ask(dataset, "full", start_year)
+        _ask(dataset, "full", start_year=start_year)
         return
     extra = () if start_year is None else ("--start-year", str(start_year))
     _run("full-sync", "--dataset", dataset, *extra, as_json=as_json)
@@ -83,20 +84,30 @@ def full_sync(
 
 @commands.command(
     name="incremental",
-    epilog=examples("wrds incremental --dataset crsp", "wrds incremental --all --via-hub"),
+    epilog=examples(
+        "wrds incremental --dataset crsp",
+        "wrds incremental --all --via-hub",
+        'wrds incremental --all --via-hub --detach --command-id "wrds-$(date +%F)"',
+    ),
 )
 def incremental(
     *,
     dataset: MaybeDataset = None,
     everything: Annotated[bool, typer.Option("--all", help="Every data set.")] = False,
     via_hub: HubOption = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="With --via-hub: ask, and do not follow.")
+    ] = False,
+    command_id: CommandId = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy the partitions that differ from the archive, and report what was restated."""
     if everything == (dataset is not None):
         raise typer.BadParameter("name a data set with --dataset, or take --all")
+    if not via_hub and (detach or command_id):
+        raise typer.BadParameter("--detach and --command-id go with --via-hub")
     if via_hub:
-        _ask(dataset or "all", "incremental", None)
+        _ask(dataset or "all", "incremental", command_id=command_id, detach=detach)
         return
     chosen = ("--dataset", dataset) if dataset else ("--all",)
     _run("incremental", *chosen, as_json=as_json)
@@ -220,10 +231,18 @@ def _environment() -> dict[str, str]:
     return {"DATABASE_URL": url} | values
 
 
-def _ask(target: str, mode: Literal["full", "incremental"], start_year: int | None) -> None:
+def _ask(
+    target: str,
+    mode: Literal["full", "incremental"],
+    *,
+    start_year: int | None = None,
+    command_id: str | None = None,
+    detach: bool = False,
+) -> None:
     try:
         command = WrdsSyncRequested(
             dataset=target,
+            command_id=command_id,
             mode=mode,
             start_year=start_year,
             requester=getpass.getuser(),
@@ -232,6 +251,10 @@ def _ask(target: str, mode: Literal["full", "incremental"], start_year: int | No
     except ValidationError as error:
         problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
         raise typer.BadParameter("; ".join(problems)) from error
+    if detach:
+        sent = send_command(read_access(KafkaAccess).kafka, WRDS_SYNC_REQUESTED, command)
+        typer.echo(f"Asked for a sync of {target} (command {asyncio.run(sent)}).")
+        return
     asyncio.run(_send_and_follow(command))
 
 
