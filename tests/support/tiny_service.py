@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from pydantic import BaseModel, ConfigDict
 
-from chassis import process
+from chassis import process, renewal
 from chassis.errors import PenstockError, UnavailableError
 from chassis.process import Host, exit_on_bad_settings, host, serve
 from chassis.runs import RunContext
@@ -81,6 +81,8 @@ def _compose(tiny: Host, scenario: str) -> None:
 
 def main(scenario: str) -> int:
     process.START_PATIENCE_SECONDS = 3.0
+    renewal.LOOK_EVERY_SECONDS = 0.1
+    renewal.SPREAD_SECONDS = 0.0
     try:
         settings = load_settings(TinySettings)
     except PenstockError as error:

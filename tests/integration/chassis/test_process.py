@@ -134,6 +134,25 @@ async def test_a_signal_ends_it_with_zero(start: Start, kafka: KafkaAddress, num
     assert tiny.errors == []
 
 
+async def test_a_renewed_secret_ends_it_with_zero_to_be_started_anew(
+    start: Start, database_url: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secrets" / "DATABASE_URL"
+    secret.parent.mkdir()
+    secret.touch(mode=0o600)
+    secret.write_text(database_url)
+
+    async with start(DATABASE_URL=None, PENSTOCK_SECRETS_DIR=str(secret.parent)) as tiny:
+        await tiny.says("service_started")
+        await asyncio.sleep(0.5)  # it has read them
+        secret.write_text(f"{database_url}?application_name=renewed")
+        assert await tiny.exit_code() == 0
+
+    (found,) = tiny.said("renewed_files_found")
+    assert found["files"] == ["DATABASE_URL"]
+    assert tiny.said("service_stopped")
+
+
 async def test_it_stops_in_time_while_kafka_is_away(start: Start) -> None:
     async with start("calm") as tiny:
         await tiny.says("relay_interrupted")

@@ -6,6 +6,7 @@ Use `serve` in `__main__` and `host` in `app`.
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import signal
@@ -25,6 +26,7 @@ from chassis.db import Database
 from chassis.errors import PenstockError, UnavailableError
 from chassis.health import Health, serving
 from chassis.logs import configure_logging, get_logger, register_secrets
+from chassis.renewal import until_renewed
 from chassis.retry import retrying
 from chassis.runs.worker import Job, RunWorker
 from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings, secret_values
@@ -98,6 +100,7 @@ class Host:
         process = self._settings.process
         calm_garbage_collection()
         stop = _stop_on_signals()
+        self._background["credentials"] = functools.partial(self._follow_credentials, stop)
         async with serving(self.health, host=process.http_host, port=process.http_port):
             get_logger().info("service_started", pid=os.getpid())
             await self._supervise(stop)
@@ -118,6 +121,11 @@ class Host:
             _, late = await asyncio.wait(tasks, timeout=grace)
             if late:
                 _leave_at_once([task.get_name() for task in late])
+
+    async def _follow_credentials(self, stop: asyncio.Event) -> None:
+        if isinstance(self._settings, BaseModel):
+            await until_renewed(self._settings)
+            stop.set()
 
     async def _measure_pool(self) -> None:
         while True:

@@ -40,6 +40,7 @@ __all__ = [
     "env",
     "load_settings",
     "read_named",
+    "secret_files",
     "secret_values",
 ]
 
@@ -145,6 +146,18 @@ def read_named(
     return {name: found[name] for name in names if found.get(name)}
 
 
+def secret_files(*, environment: Mapping[str, str] | None = None) -> list[Path]:
+    """Return the files in the secrets folder."""
+    environment = dict(os.environ) if environment is None else environment  # noqa: TID251
+    directory = _secrets_directory(environment)
+    # Kubernetes mounts links to files in a hidden folder.
+    return (
+        [file for file in sorted(directory.iterdir()) if file.name[0] != "." and file.is_file()]
+        if directory.is_dir()
+        else []
+    )
+
+
 def secret_values(settings: BaseModel) -> Iterator[str]:
     """Yield what must be kept out of logs and errors: secrets, and fields marked `SENSITIVE`."""
     for name, info in type(settings).model_fields.items():
@@ -208,20 +221,17 @@ def _read_dotenv(problems: list[str]) -> dict[str, str]:
 def _read_secret_files(
     environment: Mapping[str, str], known: frozenset[str], problems: list[str]
 ) -> dict[str, str]:
-    chosen = environment.get(SECRETS_DIR_VARIABLE)
-    directory = Path(chosen or DEFAULT_SECRETS_DIR)
-    if not directory.is_dir():
-        if chosen:
-            problems.append(f"`{SECRETS_DIR_VARIABLE}` is not a folder")
-        return {}
-    values: dict[str, str] = {}
-    for file in sorted(directory.iterdir()):
-        # Kubernetes mounts links to files in a hidden folder.
-        if file.name.startswith(".") or not file.is_file():
-            continue
+    if environment.get(SECRETS_DIR_VARIABLE) and not _secrets_directory(environment).is_dir():
+        problems.append(f"`{SECRETS_DIR_VARIABLE}` is not a folder")
+    return {
         # What is not ours is not opened; its name alone may be a typo.
-        values[file.name] = _read_secret(file, problems) if file.name in known else file.name
-    return values
+        file.name: _read_secret(file, problems) if file.name in known else file.name
+        for file in secret_files(environment=environment)
+    }
+
+
+def _secrets_directory(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get(SECRETS_DIR_VARIABLE) or DEFAULT_SECRETS_DIR)
 
 
 def _read_secret(file: Path, problems: list[str]) -> str:
