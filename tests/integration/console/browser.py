@@ -12,13 +12,13 @@ import httpx
 from chassis.db import Database
 from console.adapters.sessions import PostgresSessions
 from console.adapters.users import PostgresUsers
-from console.app import build_context
+from console.app import open_context
 from console.domain.credentials import digest, form_token, new_token
 from console.domain.roles import Role
 from console.settings import ConsoleSettings
 from console.web.application import build_application
 from console.web.context import Context
-from console.web.guard import Site
+from console.web.site import Site
 
 ORIGIN = "http://127.0.0.1:8000"
 SITE = Site(hosts=frozenset({"127.0.0.1"}), origins=frozenset({ORIGIN}), is_secure=False)
@@ -111,10 +111,10 @@ class Console:
 
 @contextlib.asynccontextmanager
 async def open_console(database: Database, **settings: str) -> AsyncGenerator[Console]:
-    context = build_context(database, read_settings(**settings))
-    console = Console(build_application(context, SITE), context, database)
-    async with console._clients:
-        yield console
+    async with open_context(database, read_settings(**settings)) as context:
+        console = Console(build_application(context, SITE), context, database)
+        async with console._clients:
+            yield console
 
 
 def read_settings(**values: str) -> ConsoleSettings:

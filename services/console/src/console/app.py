@@ -1,31 +1,46 @@
 """The composition root: here, and nowhere else, ports meet adapters."""
 
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from chassis.clock import SystemClock
+from chassis.clock import Clock, SystemClock
 from chassis.db import Database
 from chassis.doctor import Check, standard_checks
+from chassis.errors import TransientError
 from chassis.logs import get_logger
-from chassis.process import host
+from chassis.process import Background, host
+from console.adapters.argon2_passwords import Argon2Passwords
 from console.adapters.audit import PostgresAudit
 from console.adapters.changes import PostgresChanges
 from console.adapters.commands import OutboxCommands
+from console.adapters.oidc import OidcProvider, PostgresPendingLogins
 from console.adapters.runs import PostgresRuns
-from console.adapters.sessions import PostgresSessions, PostgresTokens
+from console.adapters.sessions import (
+    PostgresLoginAttempts,
+    PostgresSessions,
+    PostgresTokens,
+)
 from console.adapters.users import PostgresUsers
+from console.handlers.administer import FIRST_USER, Administer
 from console.handlers.feed import Feed
 from console.handlers.identify import Identify
+from console.handlers.login import Login
+from console.handlers.oidc_login import OidcLogin
 from console.ports.identity import SessionLimits
-from console.settings import ConsoleSettings, WebSettings
+from console.settings import ConsoleSettings, WebSettings, read_users_file
 from console.web.access import ACCESS, AccessTable
 from console.web.application import build_application
 from console.web.assets import load_assets
 from console.web.context import Context
-from console.web.guard import Site
 from console.web.renderer import Renderer
 from console.web.server import listen, serving
+from console.web.site import Site
 
+_TRIM_SECONDS = 600.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -33,17 +48,27 @@ async def run(settings: ConsoleSettings) -> None:
     """Run the console until it is told to stop.
 
     Raises:
-        SettingsError: the port is taken.
+        SettingsError: the port is taken, or the users file is wrong.
     """
     async with host("console", settings) as process:
         with listen(settings.web) as listener:
             site = read_site(settings.web, listener.getsockname()[1])
-            context = build_context(process.database, settings)
-            process.background("changes", context.feed.run)
-            app = build_application(context, site)
-            async with serving(app, listener, settings.web):
-                get_logger().info("console_listening", address=min(site.origins))
-                await process.run()
+            async with open_context(process.database, settings) as context:
+                _welcome(await context.administer.prepare(read_users_file(settings.web)))
+                process.background("changes", context.feed.run)
+                process.background("tidy", keep_tidy(process.database, _limits(settings.web)))
+                async with serving(build_application(context, site), listener, settings.web):
+                    get_logger().info("console_listening", address=site.address)
+                    await process.run()
+
+
+def _welcome(password: str | None) -> None:
+    """Print the first user's password: not a log line, since nothing else may keep it."""
+    if password is not None:
+        sys.stdout.write(
+            f"First start: log on as `{FIRST_USER}` with the one-time password {password}\n"
+        )
+        sys.stdout.flush()
 
 
 def read_site(settings: WebSettings, port: int) -> Site:
@@ -62,21 +87,80 @@ def checks(settings: ConsoleSettings) -> dict[str, Check]:
     return standard_checks(settings, "console")
 
 
-def build_context(database: Database, settings: ConsoleSettings) -> Context:
-    """Join ports and adapters."""
+@contextlib.asynccontextmanager
+async def open_context(
+    database: Database, settings: ConsoleSettings, clock: Clock | None = None
+) -> AsyncGenerator[Context]:
+    """Join ports and adapters, and close what they used."""
+    clock = clock or SystemClock()
     assets = load_assets()
-    renderer = Renderer(assets, access=AccessTable(ACCESS), clock=SystemClock())
-    limits = _limits(settings.web)
-    return Context(
-        renderer=renderer,
-        assets=assets,
-        identify=Identify(PostgresSessions(database), PostgresTokens(database), limits),
-        users=PostgresUsers(database),
-        audit=PostgresAudit(database),
-        commands=OutboxCommands(database),
-        runs=PostgresRuns(database),
-        feed=Feed(PostgresChanges(database)),
-    )
+    sessions, tokens = PostgresSessions(database), PostgresTokens(database)
+    users, audit = PostgresUsers(database), PostgresAudit(database)
+    async with contextlib.AsyncExitStack() as until:
+        passwords = Argon2Passwords()
+        until.callback(passwords.close)
+        login = Login(
+            users=users,
+            sessions=sessions,
+            attempts=PostgresLoginAttempts(database),
+            passwords=passwords,
+            audit=audit,
+        )
+        yield Context(
+            renderer=Renderer(assets, access=AccessTable(ACCESS), clock=clock),
+            assets=assets,
+            identify=Identify(sessions, tokens, _limits(settings.web)),
+            users=users,
+            tokens=tokens,
+            audit=audit,
+            commands=OutboxCommands(database),
+            runs=PostgresRuns(database),
+            feed=Feed(PostgresChanges(database)),
+            login=login,
+            administer=Administer(
+                users=users,
+                sessions=sessions,
+                tokens=tokens,
+                passwords=passwords,
+                audit=audit,
+                clock=clock,
+            ),
+            oidc=await until.enter_async_context(_open_oidc(database, settings, login, clock)),
+        )
+
+
+@contextlib.asynccontextmanager
+async def _open_oidc(
+    database: Database, settings: ConsoleSettings, login: Login, clock: Clock
+) -> AsyncGenerator[OidcLogin | None]:
+    if settings.oidc is None:
+        yield None
+        return
+    provider = OidcProvider(settings.oidc, clock)
+    try:
+        yield OidcLogin(
+            provider=provider,
+            pending=PostgresPendingLogins(database),
+            login=login,
+            roles=settings.oidc.roles,
+        )
+    finally:
+        await provider.close()
+
+
+def keep_tidy(database: Database, limits: SessionLimits) -> Background:
+    """Return the background task that deletes what is over."""
+    sessions = PostgresSessions(database)
+
+    async def keep() -> None:
+        while True:
+            try:
+                await sessions.trim(limits)
+            except TransientError as error:
+                get_logger().warning("sessions_not_trimmed", error=error)
+            await asyncio.sleep(_TRIM_SECONDS)
+
+    return keep
 
 
 def _limits(settings: WebSettings) -> SessionLimits:

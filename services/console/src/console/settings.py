@@ -1,14 +1,24 @@
 """The console's settings."""
 
 import ipaddress
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from chassis.errors import SettingsError
 from chassis.settings import (
     DatabaseSettings,
     KafkaSettings,
@@ -16,6 +26,7 @@ from chassis.settings import (
     SettingsPart,
     env,
 )
+from console.domain.principals import NAME_PATTERN, FileUser
 from console.domain.roles import Role
 
 
@@ -108,6 +119,41 @@ class ConsoleSettings(BaseModel):
     process: ProcessSettings
     web: WebSettings
     oidc: OidcSettings | None
+
+
+class _UserSection(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+    role: Role
+    password_hash: Annotated[str, StringConstraints(pattern=r"^\$argon2id\$")]
+
+
+class _UsersFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    users: tuple[_UserSection, ...] = ()
+
+
+def read_users_file(settings: WebSettings) -> Sequence[FileUser]:
+    """Return the users of the users file; nobody where there is none.
+
+    Raises:
+        SettingsError: it cannot be read, everybody may read it, or it is wrong.
+    """
+    path = settings.users_file
+    if path is None:
+        return ()
+    problem = f"`CONSOLE_USERS_FILE`={path}"
+    try:
+        if path.stat().st_mode & stat.S_IROTH:
+            raise SettingsError(f"{problem}: everybody may read it; set the mode to 0440 or 0400")
+        found = _UsersFile.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
+    except OSError as error:
+        raise SettingsError(f"{problem} cannot be read: {error.strerror}") from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise SettingsError(f"{problem}: {error}") from error
+    return [FileUser(user.name, user.role, user.password_hash) for user in found.users]
 
 
 def is_loopback(host: str) -> bool:

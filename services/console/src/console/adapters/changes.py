@@ -29,7 +29,11 @@ select concat((select max(finished_at) from meta.runs),
                      (select * from meta.runs where status = 'queued'
                       order by queued_at desc limit 100)) open_runs))
 """,
-    "dead-letters": "select concat(max(failed_at), max(decided_at)) from meta.dead_letters",
+    "dead-letters": """
+select concat((select max(failed_at) from meta.dead_letters),
+              (select count(*) from (select 1 from meta.dead_letters where status = 'open'
+                                     limit 10000) some_open))
+""",
     "drifts": "select concat(max(detected_at), max(decided_at)) from meta.drifts",
 }
 """A text each that differs when something has changed."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from chassis.db import Database
 from console.domain.principals import Principal
 from console.domain.roles import Role
-from console.ports.identity import ApiToken, SessionLimits
+from console.ports.identity import LIMIT_OF_ADDRESS, LIMIT_OF_NAME, ApiToken, SessionLimits
 
 _TOUCH_SECONDS = 60
 
@@ -27,6 +27,16 @@ from console.api_tokens t join console.users u using (user_id)
 where t.token_hash = $1 and u.is_active and t.revoked_at is null
   and t.expires_at > clock_timestamp()
 """
+
+
+_ATTEMPTS = """
+select (select count(*) from console.login_attempts
+        where name = $1 and at > clock_timestamp() - $3::interval) as of_name,
+       (select count(*) from console.login_attempts
+        where address = $2 and at > clock_timestamp() - $3::interval) as of_address
+"""
+
+_ATTEMPT = "insert into console.login_attempts (name, address) values ($1, $2)"
 
 
 class PostgresSessions:
@@ -180,21 +190,21 @@ class PostgresLoginAttempts:
         self._database = database
 
     async def take(self, name: str, address: str, *, window: timedelta) -> tuple[int, int]:
-        """Count first, then compare: parallel attempts see each other."""
-        async with self._database.connection() as connection:
-            await connection.execute(
-                "insert into console.login_attempts (name, address) values ($1, $2)", name, address
-            )
-            row = await connection.fetchrow(
-                "select (select count(*) from console.login_attempts "
-                "where name = $1 and at > clock_timestamp() - $3::interval) as of_name, "
-                "(select count(*) from console.login_attempts "
-                "where address = $2 and at > clock_timestamp() - $3::interval) as of_address",
-                name,
-                address,
-                window,
-            )
-        return (row["of_name"], row["of_address"]) if row else (0, 0)
+        """Count an attempt and return how many there are, this one included.
+
+        What was over the limit does not count for the next: whoever waits gets in.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            # Attempts at the same moment, here and in other replicas, must see each other.
+            for key in (f"login/name/{name}", f"login/address/{address}"):
+                await connection.execute(
+                    "select pg_advisory_xact_lock(hashtextextended($1, 0))", key
+                )
+            row = await connection.fetchrow(_ATTEMPTS, name, address, window)
+            of_name, of_address = (row["of_name"], row["of_address"]) if row else (0, 0)
+            if of_name < LIMIT_OF_NAME and of_address < LIMIT_OF_ADDRESS:
+                await connection.execute(_ATTEMPT, name, address)
+        return of_name + 1, of_address + 1
 
     async def forget(self, name: str, address: str) -> None:
         """A log-on succeeded."""

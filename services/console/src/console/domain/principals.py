@@ -6,6 +6,9 @@ from datetime import datetime
 
 from console.domain.roles import Role
 
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._@-]{0,98}$"
+"""Login names: no slash, which stands between a user and a token in the audit trail."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
@@ -24,3 +27,12 @@ class Principal:
     def may(self, role: Role) -> bool:
         """Whether the principal may do what a role may."""
         return self.role.includes(role)
+
+
+@dataclass(frozen=True, slots=True)
+class FileUser:
+    """A user of the users file."""
+
+    name: str
+    role: Role
+    password_hash: str

@@ -9,6 +9,10 @@ from typing import Protocol
 from console.domain.principals import Principal
 from console.domain.roles import Role
 
+LIMIT_OF_NAME = 10
+LIMIT_OF_ADDRESS = 30
+"""Attempts to log on in a while; more for an address, since an office has but one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:

@@ -21,6 +21,12 @@ ANYBODY = Role.VIEWER
 ACCESS: Mapping[str, Role | None] = {
     # --- logging on ---
     "GET /login": PUBLIC,
+    "POST /login": PUBLIC,
+    "GET /login/oidc": PUBLIC,
+    "GET /login/oidc/callback": PUBLIC,
+    "POST /logout": ANYBODY,
+    "GET /password": ANYBODY,
+    "POST /password": ANYBODY,
     # --- what every page needs ---
     "GET /static/{name}": PUBLIC,
     "GET /openapi.json": ANYBODY,

@@ -12,15 +12,18 @@ from starlette.types import ASGIApp
 from chassis.errors import PermanentError, TransientError
 from chassis.logs import get_logger
 from console.errors import NotFoundError, RefusedError
-from console.web import events, runs, static_files
+from console.web import events, login, oidc, runs, static_files
 from console.web.access import ACCESS, AccessTable
 from console.web.answers import Answers
 from console.web.context import Context
-from console.web.guard import Guard, Site
+from console.web.guard import Guard
 from console.web.headers import SecurityHeaders
+from console.web.site import Site
 
 ROUTERS = (
     static_files.router,
+    login.router,
+    oidc.router,
     events.router,
     runs.router,
 )

@@ -9,20 +9,27 @@ from urllib.parse import urlencode
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, ValidationError
+from starlette.responses import Response
 
 from console.domain.principals import Principal
 from console.errors import NotFoundError, RefusedError
+from console.handlers.administer import Administer
 from console.handlers.feed import Feed
 from console.handlers.identify import Identify
+from console.handlers.login import Login
+from console.handlers.oidc_login import OidcLogin
 from console.ports.audit import Audit
 from console.ports.commands import Commands
-from console.ports.identity import Users
+from console.ports.identity import Tokens, Users
 from console.ports.runs import Runs
 from console.web.addresses import address_of
 from console.web.assets import Asset
 from console.web.renderer import Renderer
+from console.web.site import Site
 from contracts.commands import Command
 from contracts.topics import Topic
+
+_VISIT_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +40,14 @@ class Context:
     assets: Mapping[str, Asset]
     identify: Identify
     users: Users
+    tokens: Tokens
     audit: Audit
     commands: Commands
     runs: Runs
     feed: Feed
+    login: Login
+    administer: Administer
+    oidc: OidcLogin | None
 
 
 class View:
@@ -45,12 +56,24 @@ class View:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.context: Context = request.app.state.context
+        self.site: Site = request.app.state.site
 
     @property
     def principal(self) -> Principal:
         """Who asks; the guard has made sure that there is somebody."""
         principal: Principal = self.request.scope["penstock.principal"]
         return principal
+
+    @property
+    def cookie(self) -> str:
+        """The cookie of the session; empty for a token's requests."""
+        cookie: str = self.request.scope.get("penstock.cookie") or ""
+        return cookie
+
+    @property
+    def visit(self) -> str:
+        """The cookie of a browser in which nobody is logged on yet."""
+        return self.request.cookies.get(self.site.visit_cookie, "")
 
     @property
     def form(self) -> Mapping[str, str]:
@@ -65,10 +88,7 @@ class View:
 
     async def is_still_here(self) -> bool:
         """Whether the session that the request came with still lasts."""
-        cookie: str | None = self.request.scope.get("penstock.cookie")
-        if cookie is None:
-            return False
-        return await self.context.identify.by_cookie(cookie, touches=False) is not None
+        return await self.context.identify.by_cookie(self.cookie, touches=False) is not None
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
         """Answer with a page."""
@@ -80,6 +100,18 @@ class View:
             form_token=self.request.scope.get("penstock.form_token", ""),
         )
         return HTMLResponse(text, status)
+
+    def keep_visit(self, answer: Response, visit: str) -> None:
+        """Give a browser in which nobody is logged on the cookie that its forms hang on."""
+        answer.set_cookie(
+            self.site.visit_cookie,
+            visit,
+            max_age=_VISIT_SECONDS,
+            path="/",
+            secure=self.site.is_secure,
+            httponly=True,
+            samesite="lax",
+        )
 
     def go(self, path: str, **query: str) -> RedirectResponse:
         """Answer a form: see there what came of it."""

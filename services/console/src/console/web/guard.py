@@ -4,7 +4,6 @@ It decides on the table in `console.web.access` alone, before the framework read
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -20,6 +19,7 @@ from console.handlers.identify import Identify
 from console.web.access import AccessTable, Rule
 from console.web.addresses import address_of
 from console.web.answers import Answers
+from console.web.site import Site
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FIELDS = 200
@@ -31,29 +31,6 @@ _PASSWORD_PATHS = frozenset({"/password", "/logout"})
 
 LIVE_HEADER = "x-penstock-live"
 """Sent by pages that refresh themselves: nobody may sit before them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where the console is, as browsers see it."""
-
-    hosts: frozenset[str]
-    """Names that may stand in `Host`; others are a trick with DNS."""
-
-    origins: frozenset[str]
-    """What may stand in `Origin` of a request that changes something."""
-
-    is_secure: bool
-
-    @property
-    def session_cookie(self) -> str:
-        """Name of the session's cookie; the prefix makes browsers refuse it from subdomains."""
-        return "__Host-penstock" if self.is_secure else "penstock"
-
-    @property
-    def visit_cookie(self) -> str:
-        """Name of the cookie that the forms of those who are not logged on hang on."""
-        return "__Host-penstock-visit" if self.is_secure else "penstock-visit"
 
 
 class RefusalError(Exception):
