@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from refresher.domain.config import MaskMethod
 from refresher.domain.masking import Masker, mask_function, mask_number, read_path
 from refresher.domain.permutation import Permutation
 from refresher.domain.plan import Mask
-from refresher.domain.shapes import mask_text
+from refresher.domain.shapes import mask_text, text_mask
 from refresher.domain.verification import MaskProof
 
 KEY = b"k" * 32
@@ -42,6 +43,14 @@ def test_a_permutation_moves_every_number_and_loses_none(size: int) -> None:
     assert all(number != moved for number, moved in enumerate(image))
 
 
+@pytest.mark.parametrize("size", [2, 3, 10, 97, 1000, 9 * 10**18])
+def test_many_numbers_are_moved_as_each_of_them(size: int) -> None:
+    permutation = Permutation(KEY)
+    numbers = [size - 1 - number * max(size // 50, 1) for number in range(min(size, 50))]
+    moved = permutation.move_many(np.array(numbers, np.uint64), size, b"t")
+    assert moved.tolist() == [permutation.move(number, size, b"t") for number in numbers]
+
+
 @pytest.mark.covers("C-30")
 @pytest.mark.parametrize(
     "text",
@@ -59,16 +68,40 @@ def test_a_text_keeps_its_shape(text: str) -> None:
             assert before == after
 
 
-@given(st.text(max_size=40))
-def test_any_text_has_a_mask_of_its_length(text: str) -> None:
+TEXTS = st.lists(
+    st.text(
+        st.sampled_from("abZ09 -@éÜ王٣\0") | st.characters(exclude_categories=["Cs"]), max_size=70
+    ),
+    max_size=40,
+    unique=True,
+)
+
+
+@given(TEXTS)
+def test_texts_are_masked_together_as_each_alone(texts: list[str]) -> None:
+    masks = text_mask(KEY).mask_texts(texts)
+    assert masks == [mask_text(text, KEY) for text in texts]
+    assert [len(mask) for mask in masks] == [len(text) for text in texts]
+    assert [len(mask.encode()) for mask in masks] == [len(text.encode()) for text in texts]
+    assert len(set(masks)) == len(texts)
+    for text, masked in zip(texts, masks, strict=True):
+        assert (masked != text) == text_mask(KEY).has_alphabet(text)
+
+
+@pytest.mark.parametrize("form", ["{:02}", "a{:02}", "{:02}é", "--{:02}", "{:02}" + "x" * 40])
+def test_all_texts_of_a_shape_change_places_among_themselves(form: str) -> None:
+    texts = [form.format(number) for number in range(100)]
+    masks = text_mask(KEY).mask_texts(texts)
+    assert len(set(masks)) == 100
+    if not any(character.isalpha() for character in form):
+        assert set(masks) == set(texts)
+
+
+def test_long_texts_are_masked_to_the_end() -> None:
+    text = "Ann Ünal, 12! " * 300
     masked = mask_text(text, KEY)
-    assert len(masked) == len(text)
-    assert mask_text(text, KEY) == masked
-
-
-def test_short_texts_stay_different_from_each_other() -> None:
-    texts = [f"{letter}{digit}" for letter in "abcdefghijklmnopqrstuvwxyz" for digit in range(10)]
-    assert len({mask_text(text, KEY) for text in texts}) == len(texts)
+    pieces = [(text[at : at + 14], masked[at : at + 14]) for at in range(0, len(text), 14)]
+    assert all(before != after and after[3] == " " for before, after in pieces)
 
 
 @given(st.integers(0, 2**31 - 1))

@@ -1,242 +1,187 @@
-"""Masks columns inside a stream of PostgreSQL's binary COPY format, without unpacking the rest.
+"""Masks columns inside a stream of PostgreSQL's binary COPY format, many rows at once.
 
-The stream is a header, then per row a count of fields, each with its length before it. Only the
-fields that are masked become Python values; all other bytes pass as they are. Masks are remembered
-for as long as they repeat.
+A stream is a header, then per row a count of fields, each with its length before it: nobody knows
+where a row begins without having walked through all rows before. So the source sends a mark with
+every row, a number that only this copy knows; the stream falls apart at the marks, which do not
+pass. The masked columns come first, so the others need not be looked at.
 """
 
 import struct
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from typing import Any, TypeAlias
-from uuid import UUID
+from collections.abc import Sequence
 
-from refresher.domain.catalog import TypeKind
+import numpy as np
+
+from refresher.adapters.copy_codec import codec
+from refresher.adapters.copy_columns import InPlace, Places, in_place
+from refresher.domain.cipher import Bytes
 from refresher.domain.masking import Masker, Outcome
+from refresher.domain.shapes import LONGEST
+from refresher.errors import RefreshError
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _HEADER = len(_SIGNATURE) + 8
 _NULL = b"\xff\xff\xff\xff"
-_TRAILER = -1
+_TRAILER = b"\xff\xff"
+_AT_ONCE = 512 * 1024
+"""Bytes that are masked together: enough rows to be quick, few enough to stay close at hand."""
+
 _REMEMBERED = 50_000
-"""Masks per column that are kept; names repeat, and a mask costs more than a look-up."""
+"""Masks per column that are kept where they are made one by one."""
 
-_unpack_count = struct.Struct(">h").unpack_from
-_unpack_length = struct.Struct(">i").unpack_from
 _pack_length = struct.Struct(">i").pack
-
-Decode: TypeAlias = Callable[[bytes], Any]
-Encode: TypeAlias = Callable[[Any], bytes]
 
 
 class MaskedStream:
-    """Masks one COPY stream, chunk by chunk."""
+    """Masks one COPY stream, piece by piece."""
 
-    def __init__(self, columns: Sequence[tuple[TypeKind, str, Masker | None]]) -> None:
-        """Prepare for columns in their order: kind, base type, and its masker if it has one."""
-        self._fields = [
-            None if masker is None else _Field(kind, base, masker) for kind, base, masker in columns
-        ]
-        self._rest = b""
+    def __init__(self, maskers: Sequence[Masker], *, width: int, mark: int) -> None:
+        """Prepare for a stream.
+
+        Args:
+            maskers: Of the masked columns, which come first.
+            width: How many columns there are, the mark not counted.
+            mark: What the source sends as the first column of every row.
+        """
+        self._fields = [_Field(masker) for masker in maskers]
+        self._mark = struct.pack(">hiq", width + 1, 8, mark)
+        self._head = struct.pack(">h", width)
+        self._chunks: list[bytes] = []
+        self._size, self._due = 0, _AT_ONCE
         self._has_header = False
         self.rows = 0
+        """Whole rows so far."""
 
-    def feed(self, chunk: bytes) -> bytes:
-        """Return what can be passed on: whole rows, masked."""
-        data = self._rest + chunk
-        start = 0
-        if not self._has_header:
-            if len(data) < _HEADER:
-                self._rest = data
-                return b""
-            start = _HEADER + int.from_bytes(data[_HEADER - 4 : _HEADER], "big")
-            self._has_header = True
-        out: list[bytes] = []
-        end, copied = self._rows(data, start, out)
-        out.append(data[copied:end])
-        self._rest = data[end:]
-        return b"".join(out)
+    def add(self, chunk: bytes) -> bool:
+        """Take a piece of the stream; return whether `masked` is worth calling."""
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        return self._size >= self._due
 
-    def _rows(self, data: bytes, position: int, out: list[bytes]) -> tuple[int, int]:
-        """Mask complete rows; return where the first incomplete one begins, and what of `data`
-        has been put out.
+    def masked(self) -> bytes:
+        """Return the rows that are whole, masked."""
+        head, data = self._taken()
+        whole, _, rest = data.rpartition(self._mark)
+        self._put_back(self._mark + rest if whole else data)
+        return head + self._rows(whole)
+
+    def end(self) -> bytes:
+        """Return the last rows, and the stream's end.
+
+        Raises:
+            RefreshError: the stream does not end as it should.
         """
-        copied, size = 0, len(data)
-        fields = self._fields
-        while position + 2 <= size:
-            if _unpack_count(data, position)[0] == _TRAILER:
-                return size, copied
-            row_start, row_copied, parts = position, copied, len(out)
-            position += 2
-            for field in fields:
-                if position + 4 > size:
-                    break
-                length: int = _unpack_length(data, position)[0]
-                position += 4
-                if length > 0:
-                    position += length
-                    if position > size:
-                        break
-                if field is not None:
-                    out.append(data[copied : position - max(length, 0) - 4])
-                    out.append(
-                        field.null()
-                        if length < 0
-                        else field.mask(data[position - length : position])
-                    )
-                    copied = position
-            else:
-                self.rows += 1
-                continue
-            del out[parts:]
-            self._uncount(data, row_start + 2)
-            return row_start, row_copied
-        return position, copied
+        head, data = self._taken()
+        if not self._has_header or not data.endswith(_TRAILER):
+            raise RefreshError("the source's stream of rows does not end as it should")
+        return head + self._rows(data[: -len(_TRAILER)]) + _TRAILER
 
-    def _uncount(self, data: bytes, position: int) -> None:
-        """Take back what a row was counted as that will be masked again when it is whole."""
+    def _taken(self) -> tuple[bytes, bytes]:
+        """Return the stream's header, once, and what has come since the last call."""
+        data = b"".join(self._chunks)
+        self._chunks, self._size = [], 0
+        if self._has_header or len(data) < _HEADER:
+            return b"", data
+        size = _HEADER + int.from_bytes(data[_HEADER - 4 : _HEADER], "big")
+        self._has_header = True
+        return data[:size], data[size:]
+
+    def _put_back(self, data: bytes) -> None:
+        self._chunks, self._size = [data], len(data)
+        # One long row is not put together again for each of its pieces.
+        self._due = max(_AT_ONCE, 2 * len(data))
+
+    def _rows(self, data: bytes) -> bytes:
+        if not data:
+            return b""
+        first, *bodies = data.split(self._mark)
+        if first:
+            raise RefreshError("a row of the source's stream has no mark")
+        self.rows += len(bodies)
+        joined = self._head + self._head.join(bodies)
+        lengths = np.fromiter(map(len, bodies), np.int64, len(bodies))
+        ends = np.cumsum(lengths + len(self._head))
+        return self._mask(joined, ends - lengths, ends)
+
+    def _mask(self, joined: bytes, places: Places, ends: Places) -> bytes:
+        buffer = np.frombuffer(bytearray(joined) + bytes(LONGEST), np.uint8)
+        numbers = np.ndarray((len(buffer) - 3,), ">i4", buffer, strides=(1,))
+        splices: list[tuple[int, int, bytes]] = []
         for field in self._fields:
-            if position + 4 > len(data):
-                return
-            length: int = _unpack_length(data, position)[0]
-            position += 4
-            raw = data[position : position + max(length, 0)]
-            position += max(length, 0)
-            if position > len(data):
-                return
-            if field is not None:
-                field.uncount(raw if length >= 0 else None)
+            lengths = numbers[np.minimum(places, ends)].astype(np.int64)
+            begins = places + 4
+            places = begins + np.maximum(lengths, 0)
+            if (places > ends).any():
+                raise RefreshError("a row of the source's stream is not as long as it says")
+            field.mask(buffer, begins, lengths, splices)
+        if not splices:
+            return buffer[: len(joined)].tobytes()
+        return _spliced(buffer[: len(joined)].tobytes(), sorted(splices))
+
+
+def _spliced(data: bytes, splices: Sequence[tuple[int, int, bytes]]) -> bytes:
+    parts: list[bytes] = []
+    copied = 0
+    for begin, end, field in splices:
+        parts += (data[copied:begin], field)
+        copied = end
+    return b"".join([*parts, data[copied:]])
 
 
 class _Field:
     """One masked column."""
 
-    def __init__(self, kind: TypeKind, base: str, masker: Masker) -> None:
-        self._decode, self._encode = codec(kind, base)
+    def __init__(self, masker: Masker) -> None:
+        self._decode, self._encode = codec(masker.mask.kind, masker.mask.base)
         self._masker = masker
         self._counts = masker.counts
+        self._in_place: InPlace | None = in_place(masker)
         self._known: dict[bytes, tuple[bytes, Outcome]] = {}
 
-    def null(self) -> bytes:
-        """Return a null field."""
-        self._counts[Outcome.EMPTY] += 1
-        return _NULL
+    def mask(
+        self, buffer: Bytes, begins: Places, lengths: Places, splices: list[tuple[int, int, bytes]]
+    ) -> None:
+        """Mask the column where it lies, or say what is to be put in its place."""
+        present = np.flatnonzero(lengths >= 0)
+        self._counts[Outcome.EMPTY] += len(lengths) - len(present)
+        begins, lengths = begins[present], lengths[present]
+        if self._in_place is not None:
+            done = self._in_place(buffer, begins, lengths)
+            self._counts[Outcome.MASKED] += done.masked
+            self._counts[Outcome.EMPTY] += done.empty
+            self._counts[Outcome.UNCHANGED] += (
+                len(begins) - len(done.left) - done.masked - done.empty
+            )
+            begins, lengths = begins[done.left], lengths[done.left]
+        if len(begins):
+            self._replace(buffer, begins.tolist(), (begins + lengths).tolist(), splices)
 
-    def mask(self, raw: bytes) -> bytes:
-        """Return a field with its length."""
-        known = self._known.get(raw)
-        if known is None:
-            known = self._make(raw)
-        self._counts[known[1]] += 1
-        return known[0]
+    def _replace(
+        self,
+        buffer: Bytes,
+        begins: Sequence[int],
+        ends: Sequence[int],
+        splices: list[tuple[int, int, bytes]],
+    ) -> None:
+        spans = list(zip(begins, ends, strict=True))
+        raws = [buffer[begin:end].tobytes() for begin, end in spans]
+        fields = self._learn(raws)
+        for (begin, end), raw in zip(spans, raws, strict=True):
+            field, outcome = fields[raw]
+            self._counts[outcome] += 1
+            splices.append((begin - 4, end, field))
 
-    def uncount(self, raw: bytes | None) -> None:
-        """Take back the counting of a value that was just masked."""
-        known = None if raw is None else self._known.get(raw)
-        self._counts[Outcome.EMPTY if known is None else known[1]] -= 1
-
-    def _make(self, raw: bytes) -> tuple[bytes, Outcome]:
-        masked, outcome = self._masker.apply(self._decode(raw))
-        if masked is None:
-            made = (_NULL, outcome)
-        else:
-            encoded = self._encode(masked)
-            made = (_pack_length(len(encoded)) + encoded, outcome)
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[raw] = made
-        return made
-
-
-def codec(kind: TypeKind, base: str) -> tuple[Decode, Encode]:
-    """Return how a type's binary form is read and written."""
-    if base == "jsonb":
-        return (lambda raw: raw[1:].decode()), (lambda text: b"\x01" + text.encode())
-    if kind is TypeKind.INTEGER:
-        width = {"int2": 2, "int4": 4, "int8": 8}[base]
-        return _read_integer, lambda number: number.to_bytes(width, "big", signed=True)
-    if kind is TypeKind.FLOAT:
-        form = struct.Struct(">f" if base == "float4" else ">d")
-        return (lambda raw: form.unpack(raw)[0]), form.pack
-    return _CODECS.get(kind, (bytes, bytes))
-
-
-def _read_integer(raw: bytes) -> int:
-    return int.from_bytes(raw, "big", signed=True)
-
-
-_EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - PostgreSQL counts without a zone from here
-_FIRST_DAY = date(2000, 1, 1)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def _read_date(raw: bytes) -> date | None:
-    try:
-        return _FIRST_DAY + timedelta(days=_read_integer(raw))
-    except OverflowError:
-        return None  # infinite, or beyond the year 9999: becomes null rather than pass
-
-
-def _write_date(value: date) -> bytes:
-    return (value - _FIRST_DAY).days.to_bytes(4, "big", signed=True)
-
-
-def _read_moment(raw: bytes) -> datetime | None:
-    try:
-        return _EPOCH + timedelta(microseconds=_read_integer(raw))
-    except OverflowError:
-        return None
-
-
-def _write_moment(value: datetime) -> bytes:
-    plain = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-    return ((plain - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True)
-
-
-_GROUP = 4  # decimal digits in one digit of a binary numeric
-_NEGATIVE, _POSITIVE = 0x4000, 0x0000
-_numeric_head = struct.Struct(">HhHH")
-
-
-def _read_numeric(raw: bytes) -> Decimal | None:
-    count, weight, sign, scale = _numeric_head.unpack_from(raw)
-    if sign not in (_NEGATIVE, _POSITIVE):
-        return None  # not a number, or infinite
-    digits = struct.unpack_from(f">{count}H", raw, _numeric_head.size)
-    text = "".join(f"{digit:04}" for digit in digits) or "0"
-    value = Decimal(text).scaleb(_GROUP * (weight - count + 1))
-    value = value.quantize(Decimal(1).scaleb(-scale))
-    return -value if sign == _NEGATIVE else value
-
-
-def _write_numeric(value: Decimal) -> bytes:
-    sign, digits, exponent = value.as_tuple()
-    scale = -int(exponent)
-    text = "".join(map(str, digits)).rjust(scale + 1, "0")
-    whole, fraction = text[: len(text) - scale], text[len(text) - scale :]
-    whole = whole.rjust(-(-len(whole) // _GROUP) * _GROUP, "0")
-    fraction = fraction.ljust(-(-len(fraction) // _GROUP) * _GROUP, "0")
-    joined = whole + fraction
-    groups = [int(joined[place : place + _GROUP]) for place in range(0, len(joined), _GROUP)]
-    weight = len(whole) // _GROUP - 1
-    while groups and groups[0] == 0:
-        groups.pop(0)
-        weight -= 1
-    while groups and groups[-1] == 0:
-        groups.pop()
-    head = _numeric_head.pack(
-        len(groups), weight if groups else 0, _NEGATIVE if sign and groups else _POSITIVE, scale
-    )
-    return head + struct.pack(f">{len(groups)}H", *groups)
-
-
-_CODECS: dict[TypeKind, tuple[Decode, Encode]] = {
-    TypeKind.TEXT: (lambda raw: raw.decode(), lambda text: text.encode()),
-    TypeKind.JSON: (lambda raw: raw.decode(), lambda text: text.encode()),
-    TypeKind.NUMERIC: (_read_numeric, _write_numeric),
-    TypeKind.DATE: (_read_date, _write_date),
-    TypeKind.TIMESTAMP: (_read_moment, _write_moment),
-    TypeKind.TIMESTAMPTZ: (_read_moment, _write_moment),
-    TypeKind.UUID: (lambda raw: UUID(bytes=raw), lambda value: value.bytes),
-}
+    def _learn(self, raws: Sequence[bytes]) -> dict[bytes, tuple[bytes, Outcome]]:
+        """Return the masks of these values, each with its length before it."""
+        known = self._known
+        unknown = [raw for raw in dict.fromkeys(raws) if raw not in known]
+        if len(known) + len(unknown) > _REMEMBERED:
+            known.clear()
+            unknown = list(dict.fromkeys(raws))
+        found = self._masker.apply([self._decode(raw) for raw in unknown])
+        for raw, (masked, outcome) in zip(unknown, found, strict=True):
+            encoded = None if masked is None else self._encode(masked)
+            known[raw] = (
+                _NULL if encoded is None else _pack_length(len(encoded)) + encoded,
+                outcome,
+            )
+        return known

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import asyncpg
@@ -14,7 +15,7 @@ from refresher.adapters import postgres_identity
 from refresher.adapters.copy_binary import MaskedStream
 from refresher.adapters.postgres_catalog import read_catalog
 from refresher.adapters.postgres_connections import Connections
-from refresher.adapters.postgres_copy import Pace, copy_rows
+from refresher.adapters.postgres_copy import Masking, Pace, copy_rows
 from refresher.adapters.postgres_reading import measure, summarise_table
 from refresher.adapters.postgres_swap import Exchange, execute_once, prepare, run_each
 from refresher.domain.catalog import Catalog, Extent, Side, TableRef
@@ -25,7 +26,7 @@ from refresher.domain.pgsql import PostgresDialect, names
 from refresher.domain.plan import ComponentPlan, Plan, Swap, TablePlan
 from refresher.domain.statements import Statement
 from refresher.domain.verification import Summary, Verification
-from refresher.errors import SwapBusyError
+from refresher.errors import PlanStaleError, SwapBusyError
 from refresher.ports import Fence, Loaded, Progress, Question, Swapped
 
 _TABLES_AT_ONCE = 2
@@ -51,6 +52,7 @@ class PostgresEngine:
         self._sides = {Side.SOURCE: source, Side.TARGET: target}
         self._dialect = PostgresDialect()
         self._silence = silence
+        self._masks = ThreadPoolExecutor(1, thread_name_prefix="refresh-masks")
 
     @property
     def dialect(self) -> Dialect:
@@ -183,12 +185,21 @@ class PostgresEngine:
                 target,
                 query,
                 into=table.staging,
-                columns=[column.name for column in table.columns],
-                masks=_stream(table, maskers),
+                columns=[column.name for column in table.copied],
+                masking=self._masking(table, maskers),
                 pace=Pace(silence_seconds=self._silence, bytes_per_second=_bytes_pace(load)),
                 tell=load.tell,
                 freeze=is_alone,
             )
+
+    def _masking(self, table: TablePlan, maskers: Mapping[str, Masker]) -> Masking | None:
+        if not maskers:
+            return None
+        if table.row_mark is None:
+            raise PlanStaleError
+        found = [maskers[column.name] for column in table.copied[: len(maskers)]]
+        stream = MaskedStream(found, width=len(table.columns), mark=table.row_mark)
+        return Masking(stream=stream, executor=self._masks)
 
     @contextlib.asynccontextmanager
     async def _read(self, snapshot: str) -> AsyncGenerator[Connection]:
@@ -271,6 +282,7 @@ class PostgresEngine:
         """Close every connection."""
         for side in self._sides.values():
             await side.close()
+        self._masks.shutdown(wait=False, cancel_futures=True)
 
 
 _LEFTOVERS = """
@@ -300,18 +312,6 @@ class _Load:
         self.rows += rows
         self.bytes += size
         await self.progress(self.table.key, self.rows, self.bytes)
-
-
-def _stream(table: TablePlan, maskers: Mapping[str, Masker]) -> MaskedStream | None:
-    if not maskers:
-        return None
-    bases = {mask.column: mask.base for mask in table.masks}
-    return MaskedStream(
-        [
-            (column.kind, bases.get(column.name, ""), maskers.get(column.name))
-            for column in table.columns
-        ]
-    )
 
 
 def _bytes_pace(load: _Load) -> float | None:

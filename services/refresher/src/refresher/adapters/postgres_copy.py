@@ -6,6 +6,7 @@ no half keeps copying into the void; a stream that is silent for too long counts
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from chassis.db import Connection
@@ -27,6 +28,18 @@ class Pace:
 
     silence_seconds: float
     bytes_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Masking:
+    """What masks a stream, and the thread where it does so."""
+
+    stream: MaskedStream
+    executor: Executor
+
+    async def run(self, work: Callable[[], bytes]) -> bytes:
+        """Mask beside the event loop, which goes on moving bytes."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
 
 class _Pipe:
@@ -80,7 +93,7 @@ async def copy_rows(
     *,
     into: TableRef,
     columns: list[str],
-    masks: MaskedStream | None,
+    masking: Masking | None,
     pace: Pace,
     tell: Tell,
     freeze: bool = False,
@@ -93,20 +106,24 @@ async def copy_rows(
     pipe = _Pipe(pace)
 
     async def receive(chunk: bytes) -> None:
-        rows_before = masks.rows if masks else 0
-        passed = masks.feed(chunk) if masks else chunk
-        await tell((masks.rows - rows_before) if masks else 0, len(chunk))
-        if passed:
-            await pipe.put(passed)
+        await tell(0, len(chunk))
+        if masking is None:
+            await pipe.put(chunk)
+        elif masking.stream.add(chunk):
+            await pipe.put(await masking.run(masking.stream.masked))
 
     async def read() -> None:
-        await source.copy_from_query(
+        status = await source.copy_from_query(
             query.sql,
             *(value.scalar for value in query.parameters),
             output=receive,
             format="binary",
             timeout=None,
         )
+        if masking is not None:
+            await pipe.put(await masking.run(masking.stream.end))
+            if masking.stream.rows != _count(status):
+                raise UnavailableError(f"of {status} of the source some rows are missing")
         pipe.close()
 
     async with asyncio.TaskGroup() as halves:

@@ -196,7 +196,7 @@ class Masked:
         values = batch.column(self._position).to_pylist()
         if self._is_uuid:
             values = [None if value is None else UUID(value) for value in values]
-        masked = [self.masker(value) for value in values]
+        masked = self.masker.many(values)
         if self._is_uuid:
             masked = [None if value is None else str(value) for value in masked]
         return batch.set_column(self._position, field, pa.array(masked, type=field.type))

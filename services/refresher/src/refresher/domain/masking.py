@@ -9,22 +9,28 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 from typing import Any, TypeAlias
 from uuid import UUID
 
+import numpy as np
+
 from refresher.domain.catalog import TypeKind
+from refresher.domain.columns import mask_uuids
 from refresher.domain.config import MaskMethod
 from refresher.domain.permutation import permutation
 from refresher.domain.plan import Mask
-from refresher.domain.shapes import has_alphabet, mask_text
+from refresher.domain.shapes import mask_text, text_mask
 from refresher.domain.verification import MaskProof
 
 MaskFunction: TypeAlias = Callable[[Any], Any]
 _Keyed: TypeAlias = Callable[[Any, bytes], Any]
+_Many: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
 
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -47,25 +53,46 @@ class Masker:
     """Masks the values of one column and counts what it did."""
 
     def __init__(self, mask: Mask, key: bytes) -> None:
-        self._function = mask_function(mask, key)
+        self.mask = mask
+        self.key = class_key(key, mask.mask_class)
+        """Of the class; adapters mask whole columns with it."""
+
+        self._function = _many_mask(mask, key)
         self._may_repeat = mask.method in (MaskMethod.FIXED, MaskMethod.NULL)
         self.counts = [0] * len(Outcome)
-        """Values so far, by outcome; an adapter that remembers masks counts here itself."""
+        """Values so far, by outcome; an adapter that masks by itself counts here."""
 
     def __call__(self, value: Any) -> Any:
         """Return the mask of a value, and count it."""
-        masked, outcome = self.apply(value)
-        self.counts[outcome] += 1
-        return masked
+        return self.many([value])[0]
 
-    def apply(self, value: Any) -> tuple[Any, Outcome]:
-        """Return the mask of a value and what became of it, without counting."""
-        if value is None:
-            return None, Outcome.EMPTY
-        masked = self._function(value)
+    def many(self, values: Sequence[Any]) -> list[Any]:
+        """Return the masks of values, and count them."""
+        found = self.apply(values)
+        for _, outcome in found:
+            self.counts[outcome] += 1
+        return [masked for masked, _ in found]
+
+    def apply(self, values: Sequence[Any]) -> list[tuple[Any, Outcome]]:
+        """Return the masks of values and what became of each, without counting."""
+        masks = iter(self._function([value for value in values if value is not None]))
+        return [
+            (None, Outcome.EMPTY) if value is None else self._judge(value, next(masks))
+            for value in values
+        ]
+
+    def _judge(self, value: Any, masked: Any) -> tuple[Any, Outcome]:
         if masked != value or self._may_repeat:
             return masked, Outcome.MASKED
-        return masked, Outcome.UNCHANGED if _has_substance(value) else Outcome.EMPTY
+        return masked, Outcome.UNCHANGED if self._has_substance(value) else Outcome.EMPTY
+
+    def _has_substance(self, value: Any) -> bool:
+        """Return whether a value has anything to hide: a text of dashes has not."""
+        if isinstance(value, str):
+            return text_mask(self.key).has_alphabet(value)
+        if isinstance(value, int | float | Decimal):
+            return bool(value) and value == value  # noqa: PLR0124 - NaN stays NaN
+        return bool(value)
 
     @property
     def proof(self) -> MaskProof:
@@ -79,15 +106,26 @@ class Masker:
 
 def mask_function(mask: Mask, key: bytes) -> MaskFunction:
     """Return the function that masks one column's values (never called with None)."""
+    many = _many_mask(mask, key)
+    return lambda value: many([value])[0]
+
+
+def _many_mask(mask: Mask, key: bytes) -> _Many:
+    """Return the function that masks many values of a column, None not among them."""
     if mask.kind is TypeKind.JSON:
-        return _json_mask(mask, key)
-    return _scalar_mask(
-        mask.kind,
-        mask.method,
-        key=_class_key(key, mask.mask_class),
-        value=mask.value,
-        largest=_LARGEST.get(mask.type, _BIGGEST),
+        return _Documents(mask, key).mask
+    one = class_key(key, mask.mask_class)
+    if (mask.kind, mask.method) == (TypeKind.TEXT, MaskMethod.SHAPE):
+        return lambda texts: text_mask(one).mask_texts(texts)
+    function = _scalar_mask(
+        mask.kind, mask.method, key=one, value=mask.value, largest=largest_of(mask)
     )
+    return lambda values: [function(value) for value in values]
+
+
+def largest_of(mask: Mask) -> int:
+    """Return the largest number that a column takes."""
+    return _LARGEST.get(mask.type, _BIGGEST)
 
 
 def supports(kind: TypeKind, method: MaskMethod) -> bool:
@@ -97,7 +135,8 @@ def supports(kind: TypeKind, method: MaskMethod) -> bool:
     return (kind, method) in _FUNCTIONS or (kind is TypeKind.JSON and method is not MaskMethod.DAY)
 
 
-def _class_key(key: bytes, mask_class: str) -> bytes:
+def class_key(key: bytes, mask_class: str) -> bytes:
+    """Return the key of a class: equal values of different classes get different masks."""
     return hmac.digest(key, mask_class.encode(), "sha256")
 
 
@@ -172,8 +211,8 @@ def _mask_moment(value: datetime, key: bytes) -> datetime:
 
 
 def _mask_uuid(value: UUID, key: bytes) -> UUID:
-    digest = hmac.digest(key, value.bytes, "sha256")
-    return UUID(bytes=digest[:16], version=value.version if value.version in range(1, 6) else None)
+    row = np.frombuffer(value.bytes, np.uint8).reshape(1, -1)
+    return UUID(bytes=mask_uuids(row, key).tobytes())
 
 
 def _mask_bytes(value: bytes, key: bytes) -> bytes:
@@ -196,45 +235,53 @@ _FUNCTIONS: dict[tuple[TypeKind, MaskMethod], _Keyed] = {
 }
 
 
-def _has_substance(value: Any) -> bool:
-    """Return whether a value has anything to hide: a text of dashes has not."""
-    if isinstance(value, str):
-        return has_alphabet(value)
-    if isinstance(value, int | float | Decimal):
-        return bool(value) and value == value  # noqa: PLR0124 - NaN stays NaN
-    return bool(value)
-
-
 # --- JSON --------------------------------------------------------------------------------------
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\*|\d+)\]")
 _RAW = "\0raw:"
 _RAW_DUMPED = re.compile(r'"\\u0000raw:([^"]*)"')
 
 
-def _json_mask(mask: Mask, key: bytes) -> MaskFunction:
-    """Return a function from JSON text to JSON text.
+class _Documents:
+    """Masks JSON texts leaf by leaf.
 
-    Every leaf is masked by its path's class; leaves that no path names by the column's own.
+    Every leaf is masked by its path's class; leaves that no path names by the column's own. Texts
+    wait until all of them are known, because many are masked in little more time than one.
     """
-    rest = _leaf_mask(mask.method, _class_key(key, mask.mask_class), mask.value)
-    paths = [
-        (read_path(path), _leaf_mask(method, _class_key(key, name), value))
-        for path, name, method, value in mask.json_paths
-    ]
 
-    def leaf(path: tuple[str, ...], value: Any) -> Any:
-        for pattern, function in paths:
-            if _fits(pattern, path):
-                return function(value)
-        return rest(value)
+    def __init__(self, mask: Mask, key: bytes) -> None:
+        self._rest = _LeafMask(mask.method, class_key(key, mask.mask_class), mask.value)
+        self._paths = [
+            (read_path(path), _LeafMask(method, class_key(key, name), value))
+            for path, name, method, value in mask.json_paths
+        ]
 
-    def function(text: str) -> str:
+    def mask(self, texts: Sequence[str]) -> list[str]:
+        """Return the masked texts."""
         # Numbers with a point keep their digits: 1.10 must not become 1.1.
-        document = json.loads(text, parse_float=lambda number: _RAW + number)
-        dumped = json.dumps(_walk(document, (), leaf), ensure_ascii=False)
-        return _RAW_DUMPED.sub(r"\1", dumped)
+        documents = [json.loads(text, parse_float=lambda number: _RAW + number) for text in texts]
+        waiting: dict[_LeafMask, list[str]] = defaultdict(list)
 
-    return function
+        def gather(path: tuple[str, ...], value: Any) -> None:
+            leaf = self._leaf(path)
+            if leaf.shapes(value):
+                waiting[leaf].append(value)
+
+        for document in documents:
+            _walk(document, (), gather)
+        ready = {
+            leaf: iter(text_mask(leaf.key).mask_texts(values)) for leaf, values in waiting.items()
+        }
+        return [self._written(document, ready) for document in documents]
+
+    def _written(self, document: Any, ready: Mapping["_LeafMask", Iterator[str]]) -> str:
+        def put(path: tuple[str, ...], value: Any) -> Any:
+            leaf = self._leaf(path)
+            return next(ready[leaf]) if leaf.shapes(value) else leaf.other(value)
+
+        return _RAW_DUMPED.sub(r"\1", json.dumps(_walk(document, (), put), ensure_ascii=False))
+
+    def _leaf(self, path: tuple[str, ...]) -> "_LeafMask":
+        return next((leaf for pattern, leaf in self._paths if _fits(pattern, path)), self._rest)
 
 
 def read_path(path: str) -> tuple[str, ...]:
@@ -267,23 +314,30 @@ def _walk(value: Any, path: tuple[str, ...], leaf: Callable[[tuple[str, ...], An
     return value if value is None or isinstance(value, bool) else leaf(path, value)
 
 
-def _leaf_mask(method: MaskMethod, key: bytes, fixed: str | None) -> MaskFunction:
-    def function(value: Any) -> Any:
-        match method:
+@dataclass(frozen=True, slots=True)
+class _LeafMask:
+    """What becomes of the leaves of one class."""
+
+    method: MaskMethod
+    key: bytes
+    fixed: str | None
+
+    def shapes(self, value: Any) -> bool:
+        """Return whether a leaf is a text that gets another of its shape."""
+        is_other = self.method in (MaskMethod.KEEP, MaskMethod.NULL, MaskMethod.FIXED)
+        return not is_other and isinstance(value, str) and not value.startswith(_RAW)
+
+    def other(self, value: Any) -> Any:
+        """Return the mask of any other leaf."""
+        match self.method:
             case MaskMethod.KEEP:
                 return value
             case MaskMethod.NULL:
                 return None
             case MaskMethod.FIXED:
-                return fixed
+                return self.fixed
+            case _ if isinstance(value, int):
+                return mask_number(value, self.key)
             case _:
-                return _shaped(value)
-
-    def _shaped(value: Any) -> Any:
-        if isinstance(value, int):
-            return mask_number(value, key)
-        if value.startswith(_RAW):
-            return _RAW + format(_mask_decimal(Decimal(value[len(_RAW) :]), key), "f")
-        return mask_text(value, key)
-
-    return function
+                number = _mask_decimal(Decimal(value[len(_RAW) :]), self.key)
+                return _RAW + format(number, "f")

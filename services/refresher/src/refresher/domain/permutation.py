@@ -1,31 +1,38 @@
 """A keyed permutation of the numbers below any size, in which no number stays where it is.
 
 It makes masks that keep values different from each other (unique keys survive) and different from
-what they were. A number is taken to its place in a secret order (a Feistel network whose round
-functions are tables drawn from the key), moved on by a secret step, and taken back: a shift has no
-fixed point, so neither has this (docs/decisions/0017).
+what they were. A number is taken to its place in a secret order (a Feistel network whose rounds
+are AES), moved on by a secret step, and taken back: a shift has no fixed point, so neither has
+this (docs/decisions/0017).
 """
 
 import hashlib
 import hmac
+import threading
 from functools import lru_cache
 from math import isqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from refresher.domain.cipher import BlockCipher, Words
 
 WIDE = 2**64
 """From so many numbers on, two that meet by chance are not to be feared."""
 
+MANY_AT_ONCE = 9 * 10**18
+"""The largest size that `move_many` takes: twice as much still fits a word."""
+
 _ROUNDS = 6
-_BITS = 11
-_ENTRIES = 2**_BITS
-_MASK = _ENTRIES - 1
-_PARTS = 3  # of a half, which has up to 32 bits
-_WORD = 8
-_DIGEST = "sha256"
 
 
-def keyed_number(key: bytes, message: bytes) -> int:
-    """Return 128 bits that only the key's holder can compute."""
-    return int.from_bytes(hmac.digest(key, message, _DIGEST)[:16], "big")
+class _Order(NamedTuple):
+    """What a size and a tweak amount to."""
+
+    size: int
+    side: int
+    salts: tuple[int, int]
+    step: int
 
 
 class Permutation:
@@ -33,8 +40,8 @@ class Permutation:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._tables = [_tables(key, number) for number in range(_ROUNDS)]
-        self._constants: dict[tuple[int, bytes], tuple[int, int, int]] = {}
+        self._cipher = BlockCipher(key, b"numbers")
+        self._orders: dict[tuple[int, bytes], _Order] = {}
 
     def move(self, value: int, size: int, tweak: bytes) -> int:
         """Return another number below `size`; equal inputs give equal outputs, others differ.
@@ -49,50 +56,90 @@ class Permutation:
         if size > WIDE:
             message = b"%d\0%d\0" % (value, size) + tweak
             return int.from_bytes(hashlib.blake2b(message, key=self._key).digest(), "big") % size
-        constants = self._constants.get((size, tweak))
-        if constants is None:
-            constants = self._constants[size, tweak] = self._draw(size, tweak)
-        side, salt, step = constants
-        place = self._forth(value, side, salt)
+        order = self._order(size, tweak)
+        place = self._forth(value, order)
         # What falls between `size` and the square above it goes round again.
         while place >= size:
-            place = self._forth(place, side, salt)
-        place = self._back((place + step) % size, side, salt)
+            place = self._forth(place, order)
+        place = self._back((place + order.step) % size, order)
         while place >= size:
-            place = self._back(place, side, salt)
+            place = self._back(place, order)
         return place
 
-    def _draw(self, size: int, tweak: bytes) -> tuple[int, int, int]:
-        number = keyed_number(self._key, b"%d\0" % size + tweak)
-        return isqrt(size - 1) + 1, number >> 64, 1 + number % (size - 1)
+    def move_many(self, values: Words, size: int, tweak: bytes) -> Words:
+        """Return what `move` makes of each value; at the most for `MANY_AT_ONCE` numbers."""
+        if size < 2:  # noqa: PLR2004 - as above
+            return values
+        order = self._order(size, tweak)
+        places = self._forth_many(values, order)
+        while (outside := np.flatnonzero(places >= size)).size:
+            places[outside] = self._forth_many(places[outside], order)
+        places += np.uint64(order.step)
+        np.minimum(places, places - np.uint64(size), out=places)
+        places = self._back_many(places, order)
+        while (outside := np.flatnonzero(places >= size)).size:
+            places[outside] = self._back_many(places[outside], order)
+        return places
 
-    def _forth(self, value: int, side: int, salt: int) -> int:
-        left, right = divmod(value, side)
-        for low, middle, high in self._tables:
-            mixed = low[right & _MASK] ^ middle[right >> 11 & _MASK] ^ high[right >> 22] ^ salt
-            left, right = right, (left + mixed) % side
+    def _order(self, size: int, tweak: bytes) -> _Order:
+        order = self._orders.get((size, tweak))
+        if order is None:
+            drawn = hmac.digest(self._key, b"%d\0" % size + tweak, "sha512")
+            words = [int.from_bytes(drawn[place : place + 8], "big") for place in (0, 8)]
+            step = 1 + int.from_bytes(drawn[16:40], "big") % (size - 1)
+            order = _Order(size, isqrt(size - 1) + 1, (words[0], words[1]), step)
+            self._orders[size, tweak] = order
+        return order
+
+    def _forth(self, value: int, order: _Order) -> int:
+        left, right = divmod(value, order.side)
+        first, second = order.salts
+        for number in range(_ROUNDS):
+            mixed = self._cipher.word(right ^ first, second ^ number)
+            left, right = right, (left + mixed) % order.side
+        return left * order.side + right
+
+    def _back(self, value: int, order: _Order) -> int:
+        left, right = divmod(value, order.side)
+        first, second = order.salts
+        for number in reversed(range(_ROUNDS)):
+            mixed = self._cipher.word(left ^ first, second ^ number)
+            left, right = (right - mixed) % order.side, left
+        return left * order.side + right
+
+    def _forth_many(self, values: Words, order: _Order) -> Words:
+        side = np.uint64(order.side)
+        left, right = np.divmod(values, side)
+        for number in range(_ROUNDS):
+            left += self._mixed(right, order, number)
+            left, right = right, np.minimum(left, left - side)
         return left * side + right
 
-    def _back(self, value: int, side: int, salt: int) -> int:
-        left, right = divmod(value, side)
-        for low, middle, high in reversed(self._tables):
-            mixed = low[left & _MASK] ^ middle[left >> 11 & _MASK] ^ high[left >> 22] ^ salt
-            left, right = (right - mixed) % side, left
+    def _back_many(self, values: Words, order: _Order) -> Words:
+        side = np.uint64(order.side)
+        left, right = np.divmod(values, side)
+        for number in reversed(range(_ROUNDS)):
+            right -= self._mixed(left, order, number)
+            # Below nothing a word becomes huge; with the side added it is what it should be.
+            left, right = np.minimum(right, right + side), left
         return left * side + right
+
+    def _mixed(self, half: Words, order: _Order, number: int) -> Words:
+        """Return a round's function of halves, below the side."""
+        words = np.empty((len(half), 2), half.dtype)
+        np.bitwise_xor(half, np.uint64(order.salts[0]), out=words[:, 0])
+        words[:, 1] = order.salts[1] ^ number
+        mixed: Words = self._cipher.blocks(words)[:, 0] % np.uint64(order.side)
+        return mixed
+
+
+def permutation(key: bytes) -> Permutation:
+    """Return the permutations of a key, which remember what they have worked out; one set a
+    thread.
+    """
+    return _permutation(key, threading.get_ident())
 
 
 @lru_cache(maxsize=64)
-def permutation(key: bytes) -> Permutation:
-    """Return the permutations of a key; their tables are drawn once."""
+def _permutation(key: bytes, _: int) -> Permutation:
     return Permutation(key)
-
-
-def _tables(key: bytes, number: int) -> tuple[tuple[int, ...], ...]:
-    """Return one round's tables: what each part of a half contributes."""
-    seed = hmac.digest(key, b"round\0%d" % number, _DIGEST)
-    stream = hashlib.shake_256(seed).digest(_PARTS * _ENTRIES * _WORD)
-    words = [
-        int.from_bytes(stream[place : place + _WORD], "big")
-        for place in range(0, len(stream), _WORD)
-    ]
-    return tuple(tuple(words[part * _ENTRIES : (part + 1) * _ENTRIES]) for part in range(_PARTS))

@@ -5,6 +5,7 @@ and executed statement by statement. Nothing that matters is decided later.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -129,6 +130,9 @@ class TablePlan:
     notes: tuple[str, ...] = ()
     """What the reader of the plan should know: rows that are not seen, losses, locks."""
 
+    row_mark: int | None = None
+    """What the source sends with every row that is masked, so that rows are found quickly."""
+
     schema_hash: str = ""
     schema: tuple[Statement, ...] = ()
     """Brings the target's columns in step; each its own short transaction."""
@@ -155,6 +159,19 @@ class TablePlan:
 
     target_summary: Statement | None = None
     """As `staging_summary`, of the target itself: before and after an undo."""
+
+    @property
+    def copied(self) -> tuple[CarriedColumn, ...]:
+        """The columns in the order in which they are copied."""
+        return masked_first(self.columns, self.masks)
+
+
+def masked_first(
+    columns: Sequence[CarriedColumn], masks: Sequence[Mask]
+) -> tuple[CarriedColumn, ...]:
+    """Return the masked columns before the others: a stream is unpacked no further than them."""
+    masked = {mask.column for mask in masks}
+    return tuple(sorted(columns, key=lambda column: column.name not in masked))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

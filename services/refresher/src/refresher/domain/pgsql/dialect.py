@@ -99,6 +99,7 @@ class PostgresDialect:
         return replace(
             plan,
             schema=_schema_statements(draft),
+            row_mark=reading.row_mark(draft) if draft.masks else None,
             stage=parts.stage(),
             reads=reading.read_statements(draft),
             build=parts.build(),
