@@ -16,6 +16,7 @@ from chassis.errors import PermanentError
 from chassis.migrations import OWNERS, Migration, Phase, migrate
 from contracts.errors import ErrorCategory
 from penstock.commands.examples import examples
+from penstock.grants import lay_grants
 from penstock.settings import DatabaseAccess, read_access
 
 _SILVER = "transformer"
@@ -71,14 +72,16 @@ def migrate_command(
 ) -> None:
     """Apply the SQL migrations, and make the silver tables, that the database still lacks.
 
-    Silver tables follow from `config/entities`; they are only ever extended. Repeating it changes
-    nothing, and two at a time wait for each other. The database is that of
-    `DATABASE_URL`, else that of the local stack.
+    Silver tables follow from `config/entities`; they are only ever extended. Where the roles of
+    deploy/postgres/roles.sql exist, their rights are laid anew. Repeating it changes nothing, and
+    two at a time wait for each other. The database is that of `DATABASE_URL` (the owner's), else
+    that of the local stack.
     """
     url = read_access(DatabaseAccess).database.url.get_secret_value()
     owners = installed_owners()
     applied = asyncio.run(migrate(url, owners=owners, phases=_PHASES[phase]))
     made = [] if phase is PhaseChoice.POST else make_tables(url, config)
+    has_roles = asyncio.run(lay_grants(url))
     if as_json:
         told = [_as_json(migration) for migration in applied]
         told += [{"owner": _SILVER, "version": None, "phase": "pre", "name": name} for name in made]
@@ -91,6 +94,8 @@ def migrate_command(
     total = len(applied) + len(made)
     count = f"{total} applied" if total else "nothing to do"
     typer.echo(f"The database is up to date for {', '.join(owners)}: {count}.")
+    if has_roles:
+        typer.echo("Every service role may do what its service needs, and nothing else.")
 
 
 def make_tables(url: str, config: Path) -> list[str]:
