@@ -1,12 +1,13 @@
 """A mirror in a folder, wired as the service wires it, with parts of a test's choice."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 
+from chassis.drift import Drift, Standing
+from contracts.drifts import DriftStatus
 from wrds_sync.adapters.authority import NoAuthority
 from wrds_sync.adapters.ledger import SilentLedger
 from wrds_sync.adapters.local_storage import LocalStorage
@@ -60,23 +61,20 @@ class NotedLedger(SilentLedger):
 
     vintages: list[str] = field(default_factory=list)
     reports: list[RestatementReport] = field(default_factory=list)
-    drifts: list[bool] = field(default_factory=list)
+    drifts: list[Drift] = field(default_factory=list)
+    accepted: set[str] = field(default_factory=set)
+    """Ids of drifts."""
 
     async def record(self, manifest: SyncManifest, report: RestatementReport | None) -> None:
         self.vintages.append(manifest.vintage)
         if report is not None:
             self.reports.append(report)
 
-    async def drifted(
-        self,
-        dataset: str,
-        *,
-        registered: Mapping[str, str],
-        observed: Mapping[str, str],
-        is_breaking: bool,
-    ) -> None:
-        del dataset, registered, observed
-        self.drifts.append(is_breaking)
+    async def drifted(self, drift: Drift) -> Standing:
+        self.drifts.append(drift)
+        if drift.drift_id in self.accepted:
+            return Standing(status=DriftStatus.ACCEPTED)
+        return await super().drifted(drift)
 
 
 class RoomyStorage(LocalStorage):

@@ -45,7 +45,7 @@ async def test_a_new_column_is_accepted_with_a_warning(
     registered = await mirror.registry.get_schema("crsp")
     assert registered is not None
     assert (registered.version, list(registered.columns)) == (2, ["permno", "date", "prc", "vol"])
-    assert mirror.ledger.drifts == [False]
+    assert [drift.kind.value for drift in mirror.ledger.drifts] == ["additive"]
     assert outcome.report is None
     assert mirror.rows()["vol"].sum() == 8
 
@@ -59,7 +59,32 @@ async def test_a_removed_column_refuses_the_sync(mirror: TestMirror, archive: Ar
     with pytest.raises(SchemaError, match="removed: prc"):
         await mirror.manager.incremental_sync(CRSP)
     assert mirror.rows()["prc"].max() == 13
-    assert mirror.ledger.drifts == [True]
+    [drift] = mirror.ledger.drifts
+    assert [str(change) for change in drift.changes] == ["- prc (double)"]
+
+
+async def test_an_accepted_change_is_registered_and_every_partition_copied_anew(
+    mirror: TestMirror, archive: Archive
+) -> None:
+    await mirror.manager.full_sync(CRSP, 2023)
+    narrowed = [prices(year) for year in (2023, 2024)]
+    for rows in narrowed:
+        del rows["prc"]
+    archive.put(TABLE, *narrowed, modified="second")
+    with pytest.raises(SchemaError, match="waiting"):
+        await mirror.manager.incremental_sync(CRSP)
+    assert mirror.rows().columns == ["permno", "date", "prc"]
+
+    [drift] = mirror.ledger.drifts
+    mirror.ledger.accepted.add(drift.drift_id)
+    outcome = await mirror.manager.incremental_sync(CRSP)
+
+    assert [entry.year for entry in outcome.copied] == [2023, 2024]
+    registered = await mirror.registry.get_schema("crsp")
+    assert registered is not None
+    assert (registered.version, list(registered.columns)) == (2, ["permno", "date"])
+    assert mirror.rows().columns == ["permno", "date"]
+    assert await mirror.verifier.verify_integrity(CRSP) == []
 
 
 @pytest.mark.covers("S5-23", "S5-100")

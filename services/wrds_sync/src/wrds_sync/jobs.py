@@ -5,11 +5,14 @@ from datetime import time
 from typing import cast
 
 from chassis.clock import Clock
-from chassis.db import Database
+from chassis.db import Database, Transaction
+from chassis.drift import StoredDrift, register
 from chassis.errors import TransientError
 from chassis.logs import get_logger
 from chassis.runs import Job, RunContext, submit
+from contracts.commands import OverlapPolicy
 from contracts.runs import RunCounts
+from contracts.schemas import SchemaDecisionRequested
 from wrds_sync.domain.lateness import daily_slot
 from wrds_sync.errors import SourceRefusedError
 from wrds_sync.handlers.showing import Showing
@@ -42,6 +45,34 @@ def sync_jobs(targets: Targets) -> dict[str, Job]:
         return context.counts
 
     return {SYNC: sync}
+
+
+async def accept_schema(
+    transaction: Transaction, drift: StoredDrift, command: SchemaDecisionRequested
+) -> str | None:
+    """Queue the sync of the data set whose new columns were accepted; return the run.
+
+    The sync finds the decision where it reports the change, and registers the schema with the
+    files.
+    """
+    await register(
+        transaction,
+        service=drift.service,
+        dataset=drift.dataset,
+        columns=drift.new,
+        origin="accepted",
+    )
+    return await submit(
+        transaction,
+        service=drift.service,
+        kind=SYNC,
+        target=drift.dataset,
+        parameters={"mode": "incremental"},
+        requester=command.requester,
+        reason=command.reason,
+        # One that runs already has read the columns before they were accepted.
+        overlap=OverlapPolicy.QUEUE,
+    )
 
 
 def _reporter(context: RunContext) -> OnProgress:

@@ -13,6 +13,7 @@ from typing import Protocol
 import polars as pl
 import pyarrow as pa
 
+from chassis.drift import Drift, Standing
 from wrds_sync.domain.datasets import Dataset
 from wrds_sync.domain.disk import DiskUsage
 from wrds_sync.domain.locks import LockToken
@@ -369,15 +370,8 @@ class Ledger(Protocol):
         """Record a vintage and announce what it restates; the second time nothing happens."""
         ...
 
-    async def drifted(
-        self,
-        dataset: str,
-        *,
-        registered: Mapping[str, str],
-        observed: Mapping[str, str],
-        is_breaking: bool,
-    ) -> None:
-        """Record and announce that columns changed."""
+    async def drifted(self, drift: Drift) -> Standing:
+        """Enter a change of columns into the inbox; return what was decided about it, if it was."""
         ...
 
 

@@ -1,10 +1,10 @@
 """What other services learn of a sync: rows in PostgreSQL, and events in the same transaction."""
 
-from collections.abc import Mapping
-
 from chassis.db import Database
-from contracts.schemas import DriftKind, SchemaDrifted
-from contracts.topics import SCHEMA_DRIFTED, WRDS_DATA_RESTATED
+from chassis.drift import Drift, Standing, report
+from contracts.drifts import DriftStatus
+from contracts.schemas import DriftKind
+from contracts.topics import WRDS_DATA_RESTATED
 from contracts.wrds import RestatedPartition, WrdsDataRestated
 from wrds_sync.domain.manifest import SyncManifest
 from wrds_sync.domain.restatements import RestatementReport
@@ -50,26 +50,10 @@ class PostgresLedger:
             if is_new and report.restated_years:
                 transaction.publish(WRDS_DATA_RESTATED, _event(report))
 
-    async def drifted(
-        self,
-        dataset: str,
-        *,
-        registered: Mapping[str, str],
-        observed: Mapping[str, str],
-        is_breaking: bool,
-    ) -> None:
-        """Announce that columns changed."""
-        kind = DriftKind.BREAKING if is_breaking else DriftKind.ADDITIVE
+    async def drifted(self, drift: Drift) -> Standing:
+        """Enter a change of columns into the inbox."""
         async with self._database.transaction() as transaction:
-            transaction.publish(
-                SCHEMA_DRIFTED,
-                SchemaDrifted(
-                    dataset=dataset,
-                    kind=kind,
-                    registered=dict(registered),
-                    observed=dict(observed),
-                ),
-            )
+            return await report(transaction, drift)
 
 
 def _event(report: RestatementReport) -> WrdsDataRestated:
@@ -99,15 +83,10 @@ class SilentLedger:
     async def record(self, manifest: SyncManifest, report: RestatementReport | None) -> None:
         """Tell nobody."""
 
-    async def drifted(
-        self,
-        dataset: str,
-        *,
-        registered: Mapping[str, str],
-        observed: Mapping[str, str],
-        is_breaking: bool,
-    ) -> None:
-        """Tell nobody."""
+    async def drifted(self, drift: Drift) -> Standing:
+        """Tell nobody, so that nobody decides."""
+        is_additive = drift.kind is DriftKind.ADDITIVE
+        return Standing(status=DriftStatus.NOTED if is_additive else DriftStatus.WAITING)
 
 
 _RECORD = """

@@ -4,6 +4,7 @@ from chassis.clock import SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.dead_letters import replay_handler, replay_jobs
 from chassis.doctor import Check, Finding, examine, standard_checks
+from chassis.drift import decision_handler
 from chassis.errors import PenstockError
 from chassis.logs import get_logger, redact
 from chassis.process import Host, host
@@ -15,7 +16,15 @@ from wrds_sync.app.wiring import Mirror, build_mirror
 from wrds_sync.errors import SourceRefusedError
 from wrds_sync.handlers.showing import Showing
 from wrds_sync.handlers.watching import Watch
-from wrds_sync.jobs import SYNC, Backups, Schedule, Showings, Watching, sync_jobs
+from wrds_sync.jobs import (
+    SYNC,
+    Backups,
+    Schedule,
+    Showings,
+    Watching,
+    accept_schema,
+    sync_jobs,
+)
 from wrds_sync.settings.environment import WrdsSyncSettings
 
 SERVICE = "wrds_sync"
@@ -43,6 +52,7 @@ def _wire(process: Host, settings: WrdsSyncSettings, mirror: Mirror) -> None:
         ),
         cancel=cancel_handler(service=SERVICE),
         replay=replay_handler(service=SERVICE),
+        decisions=decision_handler(accept_schema, service=SERVICE, clock=clock),
     )
     process.work(sync_jobs(mirror.targets))
     process.work(replay_jobs(process.clock))

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts.drifts import FieldChange, FieldEffect
 from contracts.types import Name, Ordinal
 from wrds_sync.domain.tables import ColumnInfo
 
@@ -65,9 +66,28 @@ class DatasetSchema(BaseModel):
             },
         )
 
+    def changes(self, actual: "DatasetSchema") -> tuple[FieldChange, ...]:
+        """Return the difference column by column, as the inbox tells it."""
+        drift = self.detect_drift(actual)
+        return (
+            *(_change(name, FieldEffect.REMOVED, self, actual) for name in drift.removed_columns),
+            *(_change(name, FieldEffect.RETYPED, self, actual) for name in drift.changed_types),
+            *(_change(name, FieldEffect.ADDED, self, actual) for name in drift.new_columns),
+        )
+
+    def replaced(self, actual: "DatasetSchema") -> "DatasetSchema":
+        """Return the next version, with the columns as they are seen now."""
+        return self.model_copy(update={"version": self.version + 1, "columns": actual.columns})
+
     def extended(self, actual: "DatasetSchema") -> "DatasetSchema":
         """Return the next version, with the new columns at the end."""
         added = {name: kind for name, kind in actual.columns.items() if name not in self.columns}
         return self.model_copy(
             update={"version": self.version + 1, "columns": self.columns | added}
         )
+
+
+def _change(
+    name: str, effect: FieldEffect, before: DatasetSchema, after: DatasetSchema
+) -> FieldChange:
+    return FieldChange(name, effect, before.columns.get(name), after.columns.get(name))

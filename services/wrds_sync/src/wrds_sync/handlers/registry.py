@@ -2,11 +2,15 @@
 
 from pydantic import ValidationError as InvalidDocumentError
 
+from chassis.drift import Drift
 from chassis.logs import get_logger
+from contracts.drifts import DriftStatus
 from wrds_sync import metrics
 from wrds_sync.domain.schema import DatasetSchema, SchemaDrift
 from wrds_sync.errors import ManifestError, SchemaError
 from wrds_sync.ports import Documents, Ledger
+
+SERVICE = "wrds_sync"
 
 
 class SchemaRegistry:
@@ -42,7 +46,8 @@ class SchemaRegistry:
         The first schema is registered; new columns are accepted with a warning.
 
         Raises:
-            SchemaError: a column was removed or retyped; the sync is refused.
+            SchemaError: a column was removed or retyped, and nobody has accepted that; the sync is
+                refused.
         """
         registered = await self.get_schema(observed.dataset)
         if registered is None:
@@ -51,19 +56,33 @@ class SchemaRegistry:
         drift = registered.detect_drift(observed)
         if not drift:
             return registered
-        await self._tell(registered, observed, drift)
-        if drift.has_breaking_changes:
+        entry = Drift(
+            service=SERVICE,
+            dataset=observed.dataset,
+            version=registered.version,
+            old=registered.columns,
+            new=observed.columns,
+            changes=registered.changes(observed),
+        )
+        standing = await self._ledger.drifted(entry)
+        self._tell(observed, drift)
+        if drift.has_breaking_changes and standing.status is not DriftStatus.ACCEPTED:
             raise SchemaError(
-                f"{observed.dataset}: breaking schema change: {drift.describe()}",
+                f"{observed.dataset}: breaking schema change: {drift.describe()} "
+                f"(schema drift {entry.drift_id}, {standing})",
                 dataset=observed.dataset,
+                drift_id=entry.drift_id,
             )
-        extended = registered.extended(observed)
-        await self.register_schema(extended)
-        return extended
+        following = (
+            registered.replaced(observed)
+            if drift.has_breaking_changes
+            else registered.extended(observed)
+        )
+        await self.register_schema(following)
+        return following
 
-    async def _tell(
-        self, registered: DatasetSchema, observed: DatasetSchema, drift: SchemaDrift
-    ) -> None:
+    @staticmethod
+    def _tell(observed: DatasetSchema, drift: SchemaDrift) -> None:
         kind = "breaking" if drift.has_breaking_changes else "additive"
         metrics.DRIFTS.labels(observed.dataset, kind).inc()
         get_logger().warning(
@@ -73,12 +92,6 @@ class SchemaRegistry:
             kind=kind,
             new_columns=drift.new_columns,
             difference=drift.describe(),
-        )
-        await self._ledger.drifted(
-            observed.dataset,
-            registered=registered.columns,
-            observed=observed.columns,
-            is_breaking=drift.has_breaking_changes,
         )
 
 

@@ -109,6 +109,9 @@ class SyncManager:
     ) -> SyncOutcome:
         dataset = writer.dataset
         info, schema, selection = await self._look(dataset)
+        if manifest.schema_.detect_drift(schema).has_breaking_changes:
+            # Accepted by a person. Files of both shapes could not be read as one data set.
+            return await self._full(writer, manifest.start_year, on_progress)
         broken = [
             entry.year
             for entry in manifest.partitions
