@@ -149,7 +149,7 @@ async def _ours(hub: Hub, connection: "asyncpg.Connection[asyncpg.Record]") -> f
         async with batch.transaction() as transaction:
             await transaction.connection.copy_records_to_table(
                 "bench",
-                records=[_tuple(item.event.id, item.data) for item in batch.accepted],
+                records=[_tuple(item.event.id, item.event.data) for item in batch.accepted],
                 columns=COLUMNS,
             )
         read += len(batch.accepted)
@@ -172,7 +172,7 @@ def _tuple(event_id: str, data: FileChanged) -> tuple[object, ...]:
         event_id,
         data.source,
         data.path,
-        data.change.value,
+        data.change,
         data.current.modified_at,
         data.current.size_bytes,
         data.scan_id,

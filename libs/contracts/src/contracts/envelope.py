@@ -20,7 +20,12 @@ Attribute = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 class Event(BaseModel, Generic[Data]):
     """One CloudEvent with its typed data."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        cache_strings="keys",  # identifiers, paths and times hardly ever come twice
+    )
 
     specversion: Literal["1.0"] = "1.0"
     id: Identifier

@@ -127,4 +127,6 @@ class Message(BaseModel):
     Error texts name fields and never quote values, which may be secret.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, cache_strings="keys"
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from chassis import metrics
 from chassis.bus import positions
-from chassis.bus.codec import decode_event
+from chassis.bus.codec import event_decoder
 from chassis.bus.dead_letters import category_of, is_for_another
 from chassis.bus.delivery import Batch, Delivery, Handler, Rejected
 from chassis.bus.letters import Rejection, bury
@@ -72,11 +72,12 @@ class Applier:
         """
         deliveries: list[Delivery[Any]] = []
         undecodable: list[Rejection] = []
+        decode = event_decoder(self.topic)
         for record in records:
             if record.headers and is_for_another(record, self.consumer):
                 continue
             try:
-                deliveries.append(Delivery(decode_event(self.topic, record), record))
+                deliveries.append(Delivery(decode(record), record))
             except MessageDecodeError as error:
                 undecodable.append(Rejection(record, error))
         return Decoded(records, deliveries, undecodable)

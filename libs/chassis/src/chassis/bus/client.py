@@ -1,7 +1,8 @@
 """The part of the Kafka client that the bus uses, as a port."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -46,15 +47,9 @@ class Consumer(Protocol):
         ...
 
 
-def to_record(raw: ConsumerRecord) -> Record:
+_fields = attrgetter("topic", "partition", "offset", "key", "value", "headers", "timestamp")
+
+
+def to_records(raw: Iterable[ConsumerRecord]) -> list[Record]:
     """Take over what the client library returned."""
-    fields: Any = raw
-    return Record(
-        fields.topic,
-        fields.partition,
-        fields.offset,
-        fields.key,
-        fields.value,
-        fields.headers,
-        fields.timestamp,
-    )
+    return list(map(Record._make, map(_fields, raw)))

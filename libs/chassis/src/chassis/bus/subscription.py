@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from chassis import metrics
 from chassis.bus import positions
 from chassis.bus.applier import Applier, Decoded, by_partition
-from chassis.bus.client import Consumer, to_record
+from chassis.bus.client import Consumer, to_records
 from chassis.bus.cursor import Admitted, Cursor, Reread, StartOver, misfit
 from chassis.bus.lag import LagAge
 from chassis.bus.records import Record
@@ -95,7 +95,7 @@ class Subscription:
 
         Partitions that must wait are left out: they are read again when they may go on.
         """
-        decoded = self._applier.decode([to_record(item) for item in raw])
+        decoded = self._applier.decode(to_records(raw))
         await self._settled()
         if self._stopping:
             return
