@@ -67,6 +67,8 @@ async def test_everything_that_is_shipped_applies_to_an_empty_database_and_only_
         "audit",
         "commands",
         "consumer_positions",
+        "dead_letters",
+        "drifts",
         "entity_keys",
         "entity_references",
         "entity_xref",
