@@ -20,6 +20,7 @@ from refresher.adapters.postgres_reading import measure, summarise_table
 from refresher.adapters.postgres_swap import Exchange, execute_once, prepare, run_each
 from refresher.domain.catalog import Catalog, Extent, Side, TableRef
 from refresher.domain.dialect import Dialect
+from refresher.domain.failures import first_failure
 from refresher.domain.guards import Identity, VerifiedTarget
 from refresher.domain.masking import Masker
 from refresher.domain.pgsql import PostgresDialect, names
@@ -108,7 +109,7 @@ class PostgresEngine:
         async with self._sides[Side.TARGET].write(target) as connection:
             await prepare(connection)
         slots = asyncio.Semaphore(_TABLES_AT_ONCE)
-        with _first_failure():
+        with first_failure():
             async with self._snapshot() as snapshot, asyncio.TaskGroup() as group:
                 tasks = {
                     table.key: group.create_task(
@@ -328,15 +329,3 @@ def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
     started = time.monotonic()
     yield
     seconds[phase] = round(time.monotonic() - started, 3)
-
-
-@contextlib.contextmanager
-def _first_failure() -> Iterator[None]:
-    """Raise the first error of a group instead of the group; the rest was its consequence."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from error.__cause__

@@ -20,6 +20,7 @@ from chassis.runs import RunContext
 from contracts.runs import RunCounts
 from refresher import metrics
 from refresher.domain.config import RefreshConfig, SyncMode
+from refresher.domain.failures import first_failure
 from refresher.domain.guards import VerifiedTarget
 from refresher.domain.plan import ComponentPlan, Plan, Swap, TablePlan
 from refresher.domain.statements import Tally
@@ -280,16 +281,11 @@ async def watched(context: RunContext) -> AsyncGenerator[None]:
             context.raise_if_cancelled()
             await asyncio.sleep(_WATCH_SECONDS)
 
-    try:
+    with first_failure():
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(watch())
             yield
             watcher.cancel()
-    except BaseExceptionGroup as errors:
-        error: BaseException = errors
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from error.__cause__
 
 
 def check(table: TablePlan, loaded: Loaded, *, is_forced: bool) -> None:
