@@ -12,6 +12,7 @@ from rich.console import Console
 from chassis.errors import PermanentError, TransientError
 from penstock.commands import (
     demo,
+    dlq,
     doctor,
     explain,
     flow,
@@ -39,6 +40,8 @@ _COMMANDS = (
     flow,
     refresh,
     runs,
+    dlq,
+    drift,
     doctor,
     wrds,
 )

@@ -19,6 +19,7 @@ _PROGRAMS = (
     "ldapmodify",
     "promtool",
     "rclone",
+    "kcat",
 )
 _SHELL_TOOLS = ("bash", "chmod", "env", "head", "sed")
 
