@@ -25,8 +25,8 @@ check: install-python ## Format, lint, types, architecture, lock, generated file
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) python scripts/docs.py --check
-	$(RUN) python scripts/manifests.py --check
-	$(RUN) hadolint deploy/Dockerfile
+	$(RUN) python -m scripts.manifests --check
+	$(RUN) hadolint deploy/Dockerfile deploy/compose/Dockerfile
 	$(PYTEST) --quiet tests/unit/deploy
 test: install ## Unit, contract, integration and end-to-end tests
 	$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/contract tests/integration tests/e2e $(ARGS)
@@ -38,10 +38,19 @@ e2e: install ## The real service processes
 	$(PYTEST) tests/e2e $(ARGS)
 chaos: install ## Kills, cuts, restarts; invariants checked afterwards (longer: ARGS="--chaos-kills 200")
 	$(PYTEST) tests/chaos $(ARGS)
+image-test: install ## Build the images without an engine, run them read-only (needs buildah, bubblewrap, mmdebstrap)
+	$(PYTEST) tests/images $(ARGS)
 bench: install ## Ratios against a named baseline in the same run
 	$(RUN) python -m tests.benchmarks $(ARGS)
 
 ##@ Build
+SERVICE ?= scanner
+BASE ?= docker.io/library/python:3.11-slim-bookworm
+TAG ?= dev
+image: ## Build one image with Docker (SERVICE=scanner TAG=dev BASE=name:tag@sha256:…)
+	docker build --file deploy/Dockerfile --build-arg SERVICE=$(SERVICE) --build-arg BASE=$(BASE) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg VERSION=$(TAG) \
+	  --tag penstock/$(SERVICE):$(TAG) .
 install: install-python ## Everything a new machine needs
 	scripts/install-system.sh
 install-for-use: install-python ## The same, but a plain folder may take the place of Samba
@@ -53,7 +62,7 @@ format: install-python ## Format and fix what can be fixed
 	$(RUN) ruff format .
 docs: install-python ## Generate schemas, AsyncAPI, event and requirement lists, manifests
 	$(RUN) python scripts/docs.py
-	$(RUN) python scripts/manifests.py
+	$(RUN) python -m scripts.manifests
 clean: ## Remove state, caches and the environment
 	-$(RUN) penstock down
 	rm -rf .venv .tools .penstock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -64,4 +73,4 @@ help: ## This list
 .tools/bin/uv:
 	scripts/install-uv.sh
 
-.PHONY: demo up down check test unit integration e2e chaos bench install install-for-use install-python format docs clean help
+.PHONY: demo up down check test unit integration e2e chaos image-test bench image install install-for-use install-python format docs clean help

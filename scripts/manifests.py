@@ -1,7 +1,8 @@
-"""Generate what Kubernetes is told and the code knows better: topics, users with their access
-rules, autoscaling, alert rules, dashboards, and where each file of the configuration is mounted.
+"""Generate what deployments are told and the code knows better: topics, users with their access
+rules, autoscaling, alert rules, dashboards, where each file of the configuration is mounted, and
+the sources of Compose.
 
-`python scripts/manifests.py` writes; `--check` fails when something is out of date.
+`python -m scripts.manifests` writes; `--check` fails when something is out of date.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import yaml
 
 from contracts.access import Access, access_rules
 from contracts.topics import TOPICS, TopicSpec, topic_specs
+from scripts.compose import compose_sources
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "config"
@@ -27,9 +29,10 @@ CLUSTER = "penstock"
 
 BOOTSTRAP = f"{CLUSTER}-kafka-bootstrap:9093"
 REPLICAS = 3
-SCALED = ("scanner", "ingestor", "transformer")
-"""Those whose backlog is on Kafka. A command is acknowledged when its run is recorded, so the lag
-of the refresher and of wrds_sync says nothing about their work."""
+SCALED = {"scanner": 3, "ingestor": 6, "transformer": 6}
+"""Those whose backlog is on Kafka, and how many there may be: no more than partitions, nor than the
+database role has connections for. A command is acknowledged when its run is recorded, so the lag of
+the refresher and of wrds_sync says nothing about their work."""
 
 LAG_THRESHOLD = 2_000
 """Events that a replica may lie behind: four full batches, a few seconds of work."""
@@ -112,8 +115,7 @@ def _scaled_object(service: str) -> Resource:
             # Every change of the number stops the whole group for a moment.
             "cooldownPeriod": 300,
             "minReplicaCount": 1,
-            # One more than there are partitions would have nothing to read.
-            "maxReplicaCount": max(item.partitions for item in consumed),
+            "maxReplicaCount": SCALED[service],
             # When Kafka cannot be asked, keep what is usual.
             "fallback": {"failureThreshold": 4, "replicas": 2},
             "advanced": {
@@ -232,7 +234,10 @@ def outputs() -> dict[Path, str]:
     for kind in ("Deployment", "Job", "CronJob"):
         file = GENERATED / f"config-of-{kind.lower()}.yaml"
         found[file] = _render([_volume_patch(kind)])
-    return found | {DASHBOARDS / "kustomization.yaml": _render([dashboards()])}
+    return found | {
+        DASHBOARDS / "kustomization.yaml": _render([dashboards()]),
+        ROOT / "deploy/compose/sources.yaml": _render([compose_sources(CONFIG)]),
+    }
 
 
 def main() -> int:

@@ -33,7 +33,7 @@ hypothesis.settings.register_profile("ci", derandomize=True)
 if IS_CI:
     hypothesis.settings.load_profile("ci")
 
-_LAYERS = frozenset({"unit", "contract", "integration", "e2e", "chaos"})
+_LAYERS = frozenset({"unit", "contract", "integration", "e2e", "chaos", "images"})
 
 
 _READS_SHARED_DATA = ("shared_data(", "tests.e2e.story")
