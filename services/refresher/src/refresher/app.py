@@ -9,35 +9,56 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from chassis.bus.delivery import Handler
 from chassis.clock import Clock, SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
 from chassis.dead_letters import replay_handler, replay_jobs
 from chassis.doctor import Check, standard_checks
+from chassis.drift import decision_handler
 from chassis.errors import PenstockError, SettingsError
 from chassis.logs import configure_logging, register_secrets
 from chassis.process import exit_on_bad_settings, host
 from chassis.runs import RunWorker, submit
 from chassis.settings import secret_values
 from contracts.runs import RunStatus
-from contracts.topics import REFRESH_REQUESTED
+from contracts.topics import (
+    REFRESH_APPROVE_REQUESTED,
+    REFRESH_PREVIEW_REQUESTED,
+    REFRESH_REQUESTED,
+    REFRESH_UNDO_REQUESTED,
+    Topic,
+)
 from refresher import consumers
 from refresher.adapters.config_file import load_config
 from refresher.adapters.figures import RefreshFigures
 from refresher.adapters.ledger import PostgresLedger
+from refresher.adapters.observations import PostgresObservations
 from refresher.adapters.postgres import open_postgres
 from refresher.adapters.postgres_connections import Access, Connections
+from refresher.adapters.postgres_samples import PostgresSampler
 from refresher.adapters.sqlserver import open_sqlserver
-from refresher.adapters.sqlserver_connections import SqlServerAddress
+from refresher.adapters.sqlserver_connections import SqlServerAddress, SqlServerPair
+from refresher.adapters.sqlserver_samples import SqlServerSampler
 from refresher.domain.catalog import Side
 from refresher.domain.config import DatabaseConfig, EngineKind, RefreshConfig
 from refresher.domain.describe import describe
 from refresher.domain.plan import from_json
 from refresher.handlers.applying import Applying
+from refresher.handlers.decisions import accepting
+from refresher.handlers.looking import Looking
 from refresher.handlers.planning import Planning
 from refresher.handlers.refresh import ALL, Refresher
-from refresher.jobs import Housekeeping, refresh_jobs
-from refresher.ports import EngineFactory
+from refresher.jobs import (
+    APPLY,
+    PREVIEW,
+    REFRESH,
+    UNDO,
+    Housekeeping,
+    Observing,
+    refresh_jobs,
+)
+from refresher.ports import EngineFactory, SamplerFactory
 from refresher.settings import OnceSettings, RefresherPart, RefresherSettings
 
 SERVICE = "refresher"
@@ -51,21 +72,26 @@ async def run(settings: RefresherSettings) -> None:
         refresher = build(
             config, settings.refresher, process.database, open_engine, clock=process.clock
         )
+        names = frozenset((ALL, *(table.name for table in config.tables)))
+
+        def runs(topic: Topic, kind: str) -> Handler:
+            spec = CommandSpec(topic, kind=kind, targets=lambda: names)
+            return command_handler(spec, service=SERVICE, clock=process.clock)
+
         consumers.subscribe(
             process.bus,
-            refresh=command_handler(
-                CommandSpec(
-                    REFRESH_REQUESTED,
-                    kind="refresh",
-                    targets=lambda: {ALL, *(table.name for table in config.tables)},
-                ),
-                service=SERVICE,
-                clock=process.clock,
-            ),
+            refresh=runs(REFRESH_REQUESTED, REFRESH),
+            approve=runs(REFRESH_APPROVE_REQUESTED, APPLY),
+            undo=runs(REFRESH_UNDO_REQUESTED, UNDO),
+            preview=runs(REFRESH_PREVIEW_REQUESTED, PREVIEW),
             cancel=cancel_handler(service=SERVICE),
             replay=replay_handler(service=SERVICE),
+            decisions=decision_handler(
+                accepting(refresher.ledger), service=SERVICE, clock=process.clock
+            ),
         )
-        process.work(refresh_jobs(refresher))
+        looking = build_looking(config, settings.refresher, refresher)
+        process.work(refresh_jobs(refresher, looking))
         process.work(replay_jobs(process.clock))
         housekeeping = Housekeeping(
             process.database,
@@ -76,6 +102,10 @@ async def run(settings: RefresherSettings) -> None:
         process.background("housekeeping", housekeeping.run)
         figures = RefreshFigures(process.database, [table.name for table in config.tables])
         process.background("figures", figures.run)
+        observing = Observing(
+            process.database, looking, every_seconds=settings.refresher.observe_seconds
+        )
+        process.background("observing", observing.run)
         await process.run()
 
 
@@ -109,27 +139,60 @@ def engine_factory(config: RefreshConfig, part: RefresherPart) -> EngineFactory:
     Raises:
         SettingsError: credentials are missing, or the log-on cannot be used here.
     """
-    logins = {side: _login(side, config, part) for side in Side}
     settings = config.settings
     if config.databases.target.kind is EngineKind.SQLSERVER:
-        addresses = {
-            side: SqlServerAddress.of(
-                login.config,
-                user=login.user,
-                password=login.password.get_secret_value(),
-                login_seconds=settings.connection_timeout,
-                statement_seconds=settings.command_timeout,
-            )
-            for side, login in logins.items()
-        }
+        addresses = _addresses(config, part)
         return lambda: open_sqlserver(
             addresses[Side.SOURCE], addresses[Side.TARGET], silence=settings.command_timeout
         )
+    logins = {side: _login(side, config, part) for side in Side}
     return lambda: open_postgres(
         Connections(Side.SOURCE, logins[Side.SOURCE]),
         Connections(Side.TARGET, logins[Side.TARGET]),
         silence=settings.command_timeout,
     )
+
+
+def sampler_factory(config: RefreshConfig, part: RefresherPart) -> SamplerFactory:
+    """Return what opens a configuration's databases for a look at a few rows."""
+    if config.databases.target.kind is EngineKind.SQLSERVER:
+        addresses = _addresses(config, part)
+        return lambda: SqlServerSampler.opened(
+            SqlServerPair(addresses[Side.SOURCE], addresses[Side.TARGET])
+        )
+    logins = {side: _login(side, config, part) for side in Side}
+    return lambda: PostgresSampler.opened(
+        {side: Connections(side, login) for side, login in logins.items()}
+    )
+
+
+def build_looking(config: RefreshConfig, part: RefresherPart, refresher: Refresher) -> Looking:
+    """Return what counts tables and fetches a few rows."""
+    key = part.masking_key.get_secret_value().encode() if part.masking_key else b""
+    return Looking(
+        config=config,
+        open_engine=refresher.open_engine,
+        open_sampler=sampler_factory(config, part),
+        observations=PostgresObservations(),
+        ledger=refresher.ledger,
+        database=refresher.database,
+        planning=refresher.planning,
+        key=key,
+    )
+
+
+def _addresses(config: RefreshConfig, part: RefresherPart) -> dict[Side, SqlServerAddress]:
+    settings = config.settings
+    return {
+        side: SqlServerAddress.of(
+            login.config,
+            user=login.user,
+            password=login.password.get_secret_value(),
+            login_seconds=settings.connection_timeout,
+            statement_seconds=settings.command_timeout,
+        )
+        for side, login in ((side, _login(side, config, part)) for side in Side)
+    }
 
 
 def _login(side: Side, config: RefreshConfig, part: RefresherPart) -> Access:

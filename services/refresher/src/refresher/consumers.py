@@ -9,6 +9,7 @@ from contracts.topics import (
     REFRESH_UNDO_REQUESTED,
     REPLAY_REQUESTED,
     RUN_CANCEL_REQUESTED,
+    SCHEMA_DECISION_REQUESTED,
 )
 
 
@@ -21,6 +22,7 @@ def subscribe(
     preview: Handler,
     cancel: Handler,
     replay: Handler,
+    decisions: Handler,
 ) -> None:
     """Attach the handlers."""
     bus.subscribe(REFRESH_REQUESTED, refresh)
@@ -29,3 +31,4 @@ def subscribe(
     bus.subscribe(REFRESH_PREVIEW_REQUESTED, preview)
     bus.subscribe(RUN_CANCEL_REQUESTED, cancel)
     bus.subscribe(REPLAY_REQUESTED, replay)
+    bus.subscribe(SCHEMA_DECISION_REQUESTED, decisions)

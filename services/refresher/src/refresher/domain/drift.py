@@ -4,11 +4,13 @@ New columns are added to the target and wider types are followed; whatever would
 stops until a person has looked. Nothing is ever dropped.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from contracts.drifts import FieldChange, FieldEffect
 from refresher.domain.catalog import Column, Table
+from refresher.domain.config import TableConfig
 
 
 class DriftEffect(StrEnum):
@@ -92,3 +94,68 @@ def compare_columns(
 
 
 _EFFECTS = {"wider": DriftEffect.WIDEN, "incompatible": DriftEffect.CONFLICT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Why a table is not refreshed before a person has decided."""
+
+    sentence: str
+    """Which schema drift, and where it stands."""
+
+    is_rejected: bool = False
+    has_conflict: bool = False
+    """Whether types do not fit: no force helps against that."""
+
+
+def with_accepted(
+    table: TableConfig,
+    source: Table,
+    target: Table,
+    *,
+    compare_types: Callable[[Column, Column], str],
+    accepted: Mapping[str, str] | None,
+) -> TableConfig:
+    """Return the configuration with what was accepted: those columns are left alone in the target.
+
+    Args:
+        table: As configured.
+        source: The table as production has it.
+        target: The table as UAT has it.
+        compare_types: As for `compare_columns`.
+        accepted: Column → type of the source's schema that a person has accepted, if one has.
+    """
+    if accepted is None:
+        return table
+    needed = {table.incremental_column, *(target.primary_key.columns if target.primary_key else ())}
+    left = []
+    for item in compare_columns(
+        source, target, compare_types=compare_types, not_carried=table.not_carried
+    ):
+        is_same = accepted.get(item.column) == (item.source.type if item.source else None)
+        if item.effect in _STOPPING and is_same and item.column not in needed:
+            left.append(item.column)
+    return table.model_copy(update={"not_carried": (*table.not_carried, *left)}) if left else table
+
+
+def field_changes(drift: Iterable[ColumnDrift]) -> tuple[FieldChange, ...]:
+    """Return differences as the inbox of schema drift tells them."""
+    return tuple(
+        FieldChange(
+            item.column,
+            _FIELD_EFFECTS[item.effect],
+            item.target.type if item.target else None,
+            item.source.type if item.source else None,
+        )
+        for item in drift
+        if item.effect in _FIELD_EFFECTS
+    )
+
+
+_STOPPING = (DriftEffect.GONE, DriftEffect.CONFLICT)
+_FIELD_EFFECTS = {
+    DriftEffect.ADD: FieldEffect.ADDED,
+    DriftEffect.WIDEN: FieldEffect.WIDENED,
+    DriftEffect.GONE: FieldEffect.REMOVED,
+    DriftEffect.CONFLICT: FieldEffect.RETYPED,
+}

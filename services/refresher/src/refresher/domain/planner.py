@@ -10,6 +10,7 @@ from datetime import datetime
 from refresher.domain.catalog import TableRef, catalog_hash
 from refresher.domain.config import RefreshConfig, TableConfig
 from refresher.domain.dialect import Dialect
+from refresher.domain.drift import Stop
 from refresher.domain.graph import components
 from refresher.domain.plan import ComponentPlan, Plan, Verdict
 from refresher.domain.table_planner import (
@@ -21,7 +22,10 @@ from refresher.domain.table_planner import (
     TablePlanner,
 )
 
-__all__ = ["Findings", "Request", "make_plan", "refs_of"]
+__all__ = ["HELD", "Findings", "Request", "make_plan", "refs_of"]
+
+HELD = "held"
+"""The fact of a plan that names the tables which were left out because of their schema."""
 
 
 def refs_of(config: RefreshConfig, keys: Sequence[str]) -> dict[str, tuple[TableRef, TableRef]]:
@@ -53,6 +57,8 @@ def make_plan(
     notes = Notes(refusals=[refusal.sentence for refusal in findings.refusals])
     _check_environment(config, request, notes)
     pairs = _pairs(config, request, findings, notes)
+    held = _held(request, pairs, notes)
+    pairs = {key: pair for key, pair in pairs.items() if key not in held}
     refreshed = [pair.target for pair in pairs.values()]
     planner = TablePlanner(
         config, dialect, request=request, findings=findings, plan_id=plan_id, now=now
@@ -73,12 +79,40 @@ def make_plan(
         verdict=_verdict(config, request, notes),
         destructive=(*notes.destructive, *notes.breaking),
         refusals=tuple(notes.refusals),
-        warnings=tuple(_outside(pairs)),
+        warnings=(*held.values(), *_outside(pairs)),
         catalog_hash=catalog_hash(findings.source, findings.target),
         lock_timeout_ms=settings.lock_timeout_ms,
         swap_attempts=settings.swap_attempts,
         rows_per_second=settings.rows_per_second,
+        facts={HELD: ", ".join(held)} if held else {},
     )
+
+
+def _held(request: Request, pairs: Mapping[str, Pair], notes: Notes) -> dict[str, str]:
+    """Return the tables that are left out because of their schema, and why; the rest goes on.
+
+    Where nothing would be left, the plan itself says what stops it.
+    """
+    stopped = {
+        key: stop
+        for key, stop in request.stopped.items()
+        if key in pairs and not (request.is_forced and _yields(stop))
+    }
+    if len(stopped) < len(pairs):
+        return {
+            key: f"{key} is left out, and the rest goes on: {stop.sentence}"
+            for key, stop in stopped.items()
+        }
+    notes.refusals.extend(
+        f"{key}: {stop.sentence}"
+        for key, stop in stopped.items()
+        if stop.is_rejected or stop.has_conflict
+    )
+    return {}
+
+
+def _yields(stop: Stop) -> bool:
+    return not (stop.is_rejected or stop.has_conflict)
 
 
 def _check_environment(config: RefreshConfig, request: Request, notes: Notes) -> None:

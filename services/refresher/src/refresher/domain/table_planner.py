@@ -9,7 +9,13 @@ from refresher.domain.catalog import Catalog, Column, Extent, Table, TableRef
 from refresher.domain.classify import classify
 from refresher.domain.config import RefreshConfig, SyncMode, TableConfig, VerifyLevel
 from refresher.domain.dialect import Dialect, TableDraft
-from refresher.domain.drift import ColumnDrift, DriftEffect, compare_columns
+from refresher.domain.drift import (
+    ColumnDrift,
+    DriftEffect,
+    Stop,
+    compare_columns,
+    with_accepted,
+)
 from refresher.domain.guards import Refusal
 from refresher.domain.modes import LastRefresh, ModeChoice, Situation, choose_mode
 from refresher.domain.plan import CarriedColumn, Estimate, Swap, TablePlan, Window
@@ -37,6 +43,12 @@ class Request:
 
     has_key: bool = True
     """Whether there is a key to mask with."""
+
+    accepted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Table key → columns of the source as a person has accepted them."""
+
+    stopped: Mapping[str, Stop] = field(default_factory=dict)
+    """By table key: what waits for a decision, or was rejected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +119,13 @@ class TablePlanner:
     ) -> Planned | None:
         """Return the decisions and the plan; None when something refuses it."""
         before = len(notes.refusals)
+        table = with_accepted(
+            table,
+            pair.source,
+            pair.target,
+            compare_types=self._dialect.compare_types,
+            accepted=self._request.accepted.get(table.name),
+        )
         drift = self._drift(table, pair, notes)
         self._check_predicates(table, notes)
         _check_column(table, pair, notes)

@@ -1,26 +1,25 @@
 """The runs of the refresher: plan and apply, apply what was approved, take back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chassis.clock import Clock
-from chassis.db import Connection, Database, Transaction
+from chassis.db import Connection, Database
+from chassis.drift import report
 from chassis.errors import PermanentError
 from chassis.failpoints import reach
 from chassis.logs import get_logger
 from chassis.runs import Run, RunCancelledError, RunContext
 from contracts.errors import ErrorCategory
 from contracts.runs import RunCounts
-from contracts.schemas import DriftKind, SchemaDrifted
-from contracts.topics import SCHEMA_DRIFTED
 from refresher import metrics
 from refresher.domain.catalog import Side, catalog_hash
 from refresher.domain.config import RefreshConfig, SyncMode
 from refresher.domain.plan import Plan, Verdict
-from refresher.domain.planner import Request, refs_of
+from refresher.domain.planner import HELD, Request
 from refresher.errors import (
     PlanRefusedError,
     PlanStaleError,
@@ -147,7 +146,8 @@ class Refresher:
                     "refusals": list(stored.plan.refusals),
                 },
             )
-            self._tell_drift(transaction, survey, run)
+            for drift in survey.drifts:
+                await report(transaction, replace(drift, run_id=run.run_id))
             if stored.status == "applying":
                 await context.checkpoint(
                     {
@@ -158,29 +158,6 @@ class Refresher:
                     },
                     transaction=transaction,
                 )
-
-    def _tell_drift(self, transaction: Transaction, survey: Survey, run: Run) -> None:
-        findings = survey.findings
-        for key, (source_ref, target_ref) in refs_of(self.config, self._keys(run.target)).items():
-            source = findings.source.tables.get(source_ref)
-            target = findings.target.tables.get(target_ref)
-            if source is None or target is None:
-                continue
-            observed = {column.name: column.type for column in source.columns}
-            registered = {column.name: column.type for column in target.columns}
-            if observed == registered:
-                continue
-            is_additive = registered.items() <= observed.items()
-            transaction.publish(
-                SCHEMA_DRIFTED,
-                SchemaDrifted(
-                    dataset=key,
-                    kind=DriftKind.ADDITIVE if is_additive else DriftKind.BREAKING,
-                    registered=registered,
-                    observed=observed,
-                    run_id=run.run_id,
-                ),
-            )
 
     # --- approved --------------------------------------------------------------------------
     async def apply(self, context: RunContext) -> RunCounts:
@@ -236,6 +213,7 @@ class Refresher:
                 await self.ledger.mark(connection, plan_id, status, message=error.message)
                 await self._audit(context, connection, f"refresh.{status}", stored)
             raise
+        counts = counts.model_copy(update={"quarantined": len(_held_tables(stored.plan))})
         async with context.transaction() as transaction:
             connection = transaction.connection
             await self.ledger.applied(connection, plan_id, keep_hours=self._keep_hours)
@@ -340,6 +318,11 @@ def is_within(span: str, now: datetime) -> bool:
     if begin <= end:
         return begin <= present < end
     return present >= begin or present < end
+
+
+def _held_tables(plan: Plan) -> list[str]:
+    held = plan.facts.get(HELD)
+    return held.split(", ") if held else []
 
 
 def _status(plan: Plan, *, is_dry: bool) -> str:
