@@ -27,6 +27,7 @@ from chassis.errors import PenstockError, UnavailableError
 from chassis.health import Health, serving
 from chassis.logs import configure_logging, get_logger, register_secrets
 from chassis.renewal import until_renewed
+from chassis.retention import Retention
 from chassis.retry import retrying
 from chassis.runs.worker import Job, RunWorker
 from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings, secret_values
@@ -93,6 +94,12 @@ class Host:
         topics = {item.topic.name for item in self.bus.subscriptions}
         backlog = Backlog(self.database, kinds=self._jobs, topics=topics)
         self._background["backlog"] = backlog.run
+        self._background["retention"] = Retention(
+            self.database,
+            history_days=self._settings.process.history_days,
+            audit_days=self._settings.process.audit_days,
+            clock=self.clock,
+        ).run
         self._background["dependencies"] = self.health.watch_dependencies
         if self._jobs:
             worker = RunWorker(self.database, self._jobs, clock=self.clock)

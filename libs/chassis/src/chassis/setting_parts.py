@@ -189,6 +189,13 @@ class ProcessSettings(SettingsPart):
     grace_seconds: float = env("PENSTOCK_GRACE_SECONDS", 25.0, gt=0)
     """SIGTERM to exit; shorter than the pod's termination grace period of 45 s."""
 
+    history_days: int = env("PENSTOCK_HISTORY_DAYS", 90, ge=8)
+    """How long ended runs, commands and failures of records are kept; longer than topics keep the
+    commands, or one that is read again would be a new one."""
+
+    audit_days: int = env("PENSTOCK_AUDIT_DAYS", 730, ge=30)
+    """How long the audit trail is kept."""
+
 
 def is_readable_by_all(file: Path) -> bool:
     """Return whether more than its owner and group may read a file."""
