@@ -25,6 +25,8 @@ check: install-python ## Format, lint, types, architecture, lock, generated file
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) python scripts/docs.py --check
+	$(RUN) python scripts/metrics.py --check
+	$(RUN) python -m deploy.grafana --check
 	$(RUN) python -m scripts.manifests --check
 	$(RUN) hadolint deploy/Dockerfile deploy/compose/Dockerfile
 	$(PYTEST) --quiet tests/unit/deploy
@@ -62,6 +64,8 @@ format: install-python ## Format and fix what can be fixed
 	$(RUN) ruff format .
 docs: install-python ## Generate schemas, AsyncAPI, event and requirement lists, manifests
 	$(RUN) python scripts/docs.py
+	$(RUN) python scripts/metrics.py
+	$(RUN) python -m deploy.grafana
 	$(RUN) python -m scripts.manifests
 clean: ## Remove state, caches and the environment
 	-$(RUN) penstock down
