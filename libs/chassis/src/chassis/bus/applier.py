@@ -40,7 +40,7 @@ _produced_at = attrgetter("record.timestamp_ms")
 class Decoded:
     """Records, and what they say."""
 
-    records: Sequence[Record]
+    partitions: dict[int, list[Record]]
     deliveries: list[Delivery[Any]]
     undecodable: list[Rejection]
 
@@ -80,7 +80,7 @@ class Applier:
                 deliveries.append(Delivery(decode(record), record))
             except MessageDecodeError as error:
                 undecodable.append(Rejection(record, error))
-        return Decoded(records, deliveries, undecodable)
+        return Decoded(by_partition(records), deliveries, undecodable)
 
     async def apply(self, decoded: Decoded, *, attempt: int = 1) -> None:
         """Apply decoded records in one transaction.
@@ -145,7 +145,7 @@ class Applier:
         while True:
             try:
                 rejected = [Rejection(record, error)]
-                await self._run(Decoded([record], [], rejected), attempt=attempts)
+                await self._run(Decoded(by_partition([record]), [], rejected), attempt=attempts)
             except positions.StalePositionError:
                 raise
             except TransientError as outage:
@@ -161,7 +161,7 @@ class Applier:
         batch: Batch[Any] = Batch(
             deliveries,
             attempt=attempt,
-            settle=functools.partial(self._settle, decoded.records, rejected, refused, attempt),
+            settle=functools.partial(self._settle, decoded.partitions, rejected, refused, attempt),
             rejected=refused,
         )
         with batch_span(self.topic.name, (item.event.traceparent for item in deliveries)):
@@ -176,17 +176,14 @@ class Applier:
     @contextlib.asynccontextmanager
     async def _settle(
         self,
-        records: Sequence[Record],
+        partitions: dict[int, list[Record]],
         rejected: list[Rejection],
         refused: Rejected[Any],
         attempt: int,
     ) -> AsyncGenerator[Transaction]:
         async with self._database.transaction() as transaction:
             await positions.advance(
-                transaction.connection,
-                self.consumer,
-                self.topic.name,
-                records=by_partition(records),
+                transaction.connection, self.consumer, self.topic.name, records=partitions
             )
             yield transaction
             rejected.extend(

@@ -4,7 +4,6 @@ Pure decisions, so that every odd log can be tested by hand: expired records, a 
 deleted and created again, a poll that was under way during a seek.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -52,7 +51,7 @@ class Cursor:
     A poll under way during a seek returns records from before it.
     """
 
-    def judge(self, records: Sequence[Record]) -> Verdict:
+    def judge(self, records: list[Record]) -> Verdict:
         """Say what to do with the records of a poll; never empty, in order."""
         first = records[0]
         looks = self._look(first.offset)
@@ -65,8 +64,10 @@ class Cursor:
         if first.offset == self.next_offset - 1 and anchor not in (None, first.fingerprint):
             return StartOver("recreated")
         self.suspicion = None
-        fresh = [record for record in records if record.offset >= self.next_offset]
-        return Admitted(fresh, missing=max(0, first.offset - self.next_offset))
+        missing = first.offset - self.next_offset
+        if missing >= 0:
+            return Admitted(records, missing)
+        return Admitted([record for record in records if record.offset >= self.next_offset])
 
     def _look(self, offset: int) -> Literal["rewound", "gap"] | None:
         if offset < self.next_offset - 1:

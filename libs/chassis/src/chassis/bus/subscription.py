@@ -11,14 +11,15 @@ does. Whether the next one's records may be applied is judged when the batch bef
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from chassis import metrics
 from chassis.bus import positions
-from chassis.bus.applier import Applier, Decoded, by_partition
+from chassis.bus.applier import Applier, Decoded
 from chassis.bus.client import Consumer, to_records
 from chassis.bus.cursor import Admitted, Cursor, Reread, StartOver, misfit
 from chassis.bus.lag import LagAge
@@ -99,10 +100,10 @@ class Subscription:
         await self._settled()
         if self._stopping:
             return
-        records = self._admit(decoded.records)
-        if len(records) < len(decoded.records):
-            decoded = self._applier.decode(records)
-        if records:
+        admitted = self._admit(decoded.partitions)
+        if admitted != decoded.partitions:
+            decoded = self._applier.decode(list(itertools.chain(*admitted.values())))
+        if admitted:
             assert self._group is not None  # noqa: S101 - records arrive after attach()
             self._in_hand = self._group.create_task(self._work(decoded))
 
@@ -120,13 +121,15 @@ class Subscription:
         finally:
             self._in_hand = None
 
-    def _admit(self, records: Sequence[Record]) -> list[Record]:
+    def _admit(self, partitions: Mapping[int, list[Record]]) -> dict[int, list[Record]]:
         """Keep the records that come next in partitions that are ours and not waiting."""
-        admitted: list[Record] = []
-        for partition, group in by_partition(records).items():
+        admitted: dict[int, list[Record]] = {}
+        for partition, records in partitions.items():
             cursor = self._cursors.get(partition)
-            if cursor is not None and partition not in self._lanes.keys() | self._leaving:
-                admitted.extend(self._judge(partition, cursor, group))
+            if cursor is None or partition in self._lanes or partition in self._leaving:
+                continue
+            if next_ones := self._judge(partition, cursor, records):
+                admitted[partition] = next_ones
         return admitted
 
     def _judge(self, partition: int, cursor: Cursor, records: list[Record]) -> list[Record]:
@@ -159,15 +162,15 @@ class Subscription:
         except Exception as error:  # noqa: BLE001 - the delivery loop: the lanes sort errors
             if isinstance(error, TransientError):
                 get_logger().warning("batch_deferred", topic=self.topic.name, error=error)
-            for partition, group in by_partition(decoded.records).items():
-                self._open_lane(partition, group)
+            for partition, records in decoded.partitions.items():
+                self._open_lane(partition, records)
         else:
-            self._advance(decoded.records)
+            self._advance(decoded.partitions)
 
-    def _advance(self, records: Sequence[Record]) -> None:
-        for partition, group in by_partition(records).items():
+    def _advance(self, partitions: Mapping[int, Sequence[Record]]) -> None:
+        for partition, records in partitions.items():
             if cursor := self._cursors.get(partition):
-                cursor.next_offset = group[-1].offset + 1
+                cursor.next_offset = records[-1].offset + 1
                 self._uncommitted[self._tp(partition)] = cursor.next_offset
         self._progress_at = self._clock.monotonic()
 
@@ -190,7 +193,7 @@ class Subscription:
             self._cursors.pop(partition, None)
             self._request_load({partition})
         else:
-            self._advance(records)
+            self._advance({partition: records})
             self._read_on(partition)
         finally:
             gauge.dec()
