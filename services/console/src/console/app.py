@@ -17,13 +17,22 @@ from console.adapters.argon2_passwords import Argon2Passwords
 from console.adapters.audit import PostgresAudit
 from console.adapters.changes import PostgresChanges
 from console.adapters.commands import OutboxCommands
+from console.adapters.datasets import PostgresDatasets
+from console.adapters.dead_letters import PostgresDeadLetters
+from console.adapters.drifts import PostgresDrifts
+from console.adapters.entities import PostgresEntities
 from console.adapters.oidc import OidcProvider, PostgresPendingLogins
+from console.adapters.overview import PostgresOverviews
+from console.adapters.probes import HttpProbes
 from console.adapters.runs import PostgresRuns
+from console.adapters.services import PostgresServices
 from console.adapters.sessions import (
     PostgresLoginAttempts,
     PostgresSessions,
     PostgresTokens,
 )
+from console.adapters.sources import PostgresSources
+from console.adapters.tables import PostgresTables
 from console.adapters.users import PostgresUsers
 from console.handlers.administer import FIRST_USER, Administer
 from console.handlers.feed import Feed
@@ -99,6 +108,8 @@ async def open_context(
     async with contextlib.AsyncExitStack() as until:
         passwords = Argon2Passwords()
         until.callback(passwords.close)
+        probes = HttpProbes(settings.web.probe_addresses)
+        until.push_async_callback(probes.close)
         login = Login(
             users=users,
             sessions=sessions,
@@ -115,7 +126,16 @@ async def open_context(
             audit=audit,
             commands=OutboxCommands(database),
             runs=PostgresRuns(database),
+            sources=PostgresSources(database),
+            tables=PostgresTables(database),
+            datasets=PostgresDatasets(database),
+            entities=PostgresEntities(database),
+            dead_letters=PostgresDeadLetters(database),
+            drifts=PostgresDrifts(database),
             feed=Feed(PostgresChanges(database)),
+            overviews=PostgresOverviews(database),
+            services=PostgresServices(database),
+            probes=probes,
             login=login,
             administer=Administer(
                 users=users,

@@ -73,10 +73,10 @@ class WebSettings(SettingsPart):
         return self
 
     @property
-    def probe_addresses(self) -> Mapping[str, str]:
-        """The services' probes, by name."""
+    def probe_addresses(self) -> Sequence[tuple[str, str]]:
+        """The services' probes by name; a service with several processes has several."""
         pairs = (item.partition("=") for item in self.services.split(",") if item.strip())
-        return {name.strip(): address.strip().rstrip("/") for name, _, address in pairs}
+        return [(name.strip(), address.strip().rstrip("/")) for name, _, address in pairs]
 
 
 class OidcSettings(SettingsPart):

@@ -21,7 +21,7 @@ class Argon2Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher()  # the library's defaults are those of RFC 9106
         self._executor = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="argon2")
-        self._decoy = self._hasher.hash("nobody has this password")
+        self._decoy: str | None = None
 
     async def hash(self, password: str) -> str:
         """Return what is kept."""
@@ -29,7 +29,10 @@ class Argon2Passwords:
 
     async def is_right(self, password: str, kept: str | None) -> bool:
         """Compare; an unknown name takes as long as a wrong password."""
-        is_right = await self._run(lambda: self._verify(password, kept or self._decoy))
+        if self._decoy is None:
+            self._decoy = await self.hash("nobody has this password")
+        decoy = self._decoy
+        is_right = await self._run(lambda: self._verify(password, kept or decoy))
         return is_right and kept is not None
 
     def close(self) -> None:

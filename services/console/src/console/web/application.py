@@ -12,7 +12,22 @@ from starlette.types import ASGIApp
 from chassis.errors import PermanentError, TransientError
 from chassis.logs import get_logger
 from console.errors import NotFoundError, RefusedError
-from console.web import events, login, oidc, runs, static_files
+from console.web import (
+    audit,
+    datasets,
+    dead_letters,
+    drifts,
+    entities,
+    events,
+    login,
+    oidc,
+    overview,
+    runs,
+    sources,
+    static_files,
+    tables,
+    users,
+)
 from console.web.access import ACCESS, AccessTable
 from console.web.answers import Answers
 from console.web.context import Context
@@ -25,7 +40,16 @@ ROUTERS = (
     login.router,
     oidc.router,
     events.router,
+    overview.router,
     runs.router,
+    audit.router,
+    users.router,
+    sources.router,
+    tables.router,
+    datasets.router,
+    entities.router,
+    dead_letters.router,
+    drifts.router,
 )
 """Every page's routes; a new page adds its router here."""
 

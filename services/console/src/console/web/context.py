@@ -20,9 +20,18 @@ from console.handlers.login import Login
 from console.handlers.oidc_login import OidcLogin
 from console.ports.audit import Audit
 from console.ports.commands import Commands
+from console.ports.datasets import Datasets
+from console.ports.dead_letters import DeadLetters
+from console.ports.drifts import Drifts
+from console.ports.entities import Entities
 from console.ports.identity import Tokens, Users
+from console.ports.overview import Overviews
 from console.ports.runs import Runs
+from console.ports.services import Probes, Services
+from console.ports.sources import Sources
+from console.ports.tables import Tables
 from console.web.addresses import address_of
+from console.web.answers import Accepted
 from console.web.assets import Asset
 from console.web.renderer import Renderer
 from console.web.site import Site
@@ -44,7 +53,16 @@ class Context:
     audit: Audit
     commands: Commands
     runs: Runs
+    sources: Sources
+    tables: Tables
+    datasets: Datasets
+    entities: Entities
+    dead_letters: DeadLetters
+    drifts: Drifts
     feed: Feed
+    overviews: Overviews
+    services: Services
+    probes: Probes
     login: Login
     administer: Administer
     oidc: OidcLogin | None
@@ -123,6 +141,14 @@ class View:
             topic, command, actor=self.principal.name, details=details
         )
         return self.go(f"/commands/{command_id}")
+
+    async def accept(self, topic: Topic, command: Command, **details: Any) -> Accepted:
+        """Give a command in the principal's name, and answer a program with its id."""
+        return Accepted(
+            await self.context.commands.send(
+                topic, command, actor=self.principal.name, details=details
+            )
+        )
 
     def read_form(self, model: type[BaseModel]) -> Any:
         """Return the posted form as a model; empty fields count as left out.

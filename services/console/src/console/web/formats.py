@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from console.ports.overview import COUNT_LIMIT
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _KIB = 1024
 
@@ -76,6 +78,16 @@ def sentence(value: str) -> str:
     return value.replace("-", " ").replace("_", " ")
 
 
+def at_most(value: int) -> str:
+    """Return a count that stopped at the limit as such: `10 000+`."""
+    return number(value) + ("+" if value >= COUNT_LIMIT else "")
+
+
+def compact(value: Any) -> str:
+    """Return a value as JSON in one line."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def pair(value: str) -> tuple[str, str]:
     """Return a choice whose text is its value."""
     return value, value
@@ -90,4 +102,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "pretty": pretty,
     "sentence": sentence,
     "pair": pair,
+    "at_most": at_most,
+    "compact": compact,
 }
