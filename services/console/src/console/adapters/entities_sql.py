@@ -10,7 +10,7 @@ order by e.table_name limit 200
 """
 
 _LINE = """
-h.entity_id, h.status, h.version, h.data_quality_score as score, h.quality_flags as flags,
+h.entity_id, h.status, h.version, h.data_quality_score::float as score, h.quality_flags as flags,
 h.updated_at, h.merged_into
 """
 
@@ -37,8 +37,8 @@ with named as (
     left join silver.heads h on h.entity_type = $1 and h.entity_id = n.entity_id
     group by 2
 )
-select h.entity_id, h.status, h.version, h.data_quality_score as score, h.quality_flags as flags,
-    h.updated_at, h.merged_into
+select h.entity_id, h.status, h.version, h.data_quality_score::float as score,
+    h.quality_flags as flags, h.updated_at, h.merged_into
 from found f
 join silver.heads h on h.entity_type = $1 and h.entity_id = f.entity_id
 where $3::text is null or h.status = $3
@@ -76,7 +76,7 @@ where o.entity_type = $1 and o.entity_id = $2 order by l.place limit $3
 """
 
 QUALITY = """
-select valid_from, data_quality_score as score from quality.history
+select valid_from, data_quality_score::float as score from quality.history
 where entity_type = $1 and entity_id = $2 order by valid_from desc, version desc limit $3
 """
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -43,7 +42,7 @@ class RecordLine:
     entity_id: str
     status: str
     version: int
-    score: Decimal | None
+    score: float | None
     flags: Sequence[str]
     updated_at: datetime | None
     merged_into: str | None
@@ -131,7 +130,7 @@ class RecordDetail:
     rejected_because: str | None
     values: Sequence[FieldValue]
     lineage: Sequence[LineageStep]
-    quality: Sequence[tuple[datetime, Decimal]]
+    quality: Sequence[tuple[datetime, float]]
     """The score over time, oldest first."""
 
 

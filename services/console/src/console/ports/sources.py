@@ -66,6 +66,21 @@ class SourceLine:
     next_at: datetime | None
     """When the schedule looks next; in the past when it is overdue."""
 
+    @property
+    def state(self) -> str:
+        """Return one word for it, the most urgent first."""
+        if self.run is not None and self.run.is_open:
+            return str(self.run.status)
+        if self.run is not None and str(self.run.status) in ("failed", "abandoned"):
+            return "failed"
+        if self.last is None:
+            return "not looked at yet"
+        if self.last.outcome == "incomplete":
+            return "incomplete"
+        if self.held:
+            return "held"
+        return self.last.outcome or "interrupted"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceDetail:
