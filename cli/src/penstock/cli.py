@@ -14,6 +14,7 @@ from penstock.commands import (
     demo,
     dlq,
     doctor,
+    drift,
     explain,
     flow,
     migrate,

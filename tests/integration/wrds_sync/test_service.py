@@ -1,12 +1,14 @@
 """The service as a process: a command of Kafka becomes a run, files, rows and events."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import asyncpg
+import pyarrow.parquet as pq
 import pytest
 
 from chassis.settings import DatabaseSettings, KafkaSettings
@@ -33,6 +35,7 @@ class Hub:
     data: Path
     kafka: KafkaSettings
     dead_letters: TopicReader
+    environment: dict[str, str]
 
     async def sync(self, target: str, **parameters: object) -> RunState:
         command = WrdsSyncRequested.model_validate(
@@ -47,10 +50,10 @@ class Hub:
             on_change=lambda _: None,
         )
 
-    async def fetch(self, query: str) -> list[asyncpg.Record]:
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.database_url, timeout=10)
         try:
-            return await connection.fetch(query)
+            return await connection.fetch(query, *args)
         finally:
             await connection.close(timeout=10)
 
@@ -73,7 +76,9 @@ async def hub(
         reading(settings, [refused], from_end=True) as dead_letters,
     ):
         await services.start("wrds_sync")
-        yield Hub(server, database_url, services, tmp_path / "data", settings, dead_letters)
+        yield Hub(
+            server, database_url, services, tmp_path / "data", settings, dead_letters, environment
+        )
 
 
 @pytest.mark.covers("C-40", "S5-16")
@@ -103,6 +108,7 @@ async def test_commands_sync_restate_verify_and_drift(hub: Hub) -> None:
     refused = await hub.sync("crsp_daily")
     assert refused.status is RunStatus.FAILED
     assert "removed: openprc" in (refused.message or "")
+    await _accept_the_drift(hub)
 
     with pytest.raises(CommandRefusedError, match="not configured"):
         await hub.sync("nothing")
@@ -112,6 +118,34 @@ async def test_commands_sync_restate_verify_and_drift(hub: Hub) -> None:
     events = [line["event"] for line in hub.services["wrds_sync"].events("warning")]
     assert "data_restated" in events
     assert "schema_drifted" in events
+
+
+async def _accept_the_drift(hub: Hub) -> None:
+    """The change waits in the inbox; its acceptance runs this data set again and nothing else."""
+
+    async def drift(*arguments: str) -> str:
+        done = await asyncio.to_thread(
+            penstock, "drift", *arguments, state_dir=hub.data / "state", environment=hub.environment
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    [entry] = json.loads(await drift("list", "--json"))
+    assert (entry["service"], entry["dataset"]) == ("wrds_sync", "crsp_daily")
+    assert entry["changes"] == [
+        {"field": "openprc", "effect": "removed", "old": "decimal128(12, 5)", "new": None}
+    ]
+    before = await hub.fetch("select run_id from meta.runs")
+    told = await drift("accept", entry["id"][:8], "--reason", "CRSP dropped it", "--wait")
+    assert f"Schema drift {entry['id']} of crsp_daily: accepted." in told
+    known = [row["run_id"] for row in before]
+    runs = await hub.fetch("select * from meta.runs where run_id <> all($1)", known)
+    assert [(run["target"], run["status"]) for run in runs] == [("crsp_daily", "completed")]
+    partitions = sorted((hub.data / "wrds/crsp/daily").iterdir())
+    assert ["openprc" in pq.read_schema(path).names for path in partitions] == [False, False]
+    shown = await drift("show", entry["id"])
+    assert "CRSP dropped it" in shown
+    assert "- openprc (decimal128(12, 5))" in shown
 
 
 @pytest.mark.covers("S5-85", "S5-106", "C-35")

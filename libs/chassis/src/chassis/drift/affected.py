@@ -58,13 +58,22 @@ def _fields(document: Mapping[str, Any], fields: Collection[str]) -> list[str]:
         for name, rule in _mappings(document, "inputs").items()
         if any(_touches(str(rule.get("path", name)), field) for field in changed)
     }
-    affected: list[str] = []
-    for section in ("fields", "derived"):
-        for name, rule in _mappings(document, section).items():
-            if words & set(_WORD.findall(str(rule.get("rule", name)))):
-                affected.append(name)
-        words |= set(affected)  # a derived field is made of others
+    affected = _made_of(words, _mappings(document, "fields"))
+    words |= set(affected)
+    # A derived field may be made of those before it.
+    for name, rule in _mappings(document, "derived").items():
+        if _made_of(words, {name: rule}):
+            affected.append(name)
+            words.add(name)
     return affected
+
+
+def _made_of(words: Collection[str], rules: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [
+        name
+        for name, rule in rules.items()
+        if not set(words).isdisjoint(_WORD.findall(str(rule.get("rule", name))))
+    ]
 
 
 def _mappings(document: Mapping[str, Any], section: str) -> dict[str, dict[str, Any]]:

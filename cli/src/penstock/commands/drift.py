@@ -1,0 +1,202 @@
+"""`penstock drift`: changed schemas of sources; look at them, accept or reject them."""
+
+import asyncio
+import getpass
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import orjson
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from contracts.runs import RunStatus
+from contracts.schemas import Decision, SchemaDecisionRequested
+from contracts.topics import SCHEMA_DECISION_REQUESTED
+from penstock.commands import drift_view
+from penstock.commands.examples import examples
+from penstock.commands.run_view import RunProgress, tell_end
+from penstock.drifts import DriftEntry, find_drift, follow_decision, list_drifts
+from penstock.messages import reading, send_command
+from penstock.runs import RunState, follow_command
+from penstock.settings import DatabaseAccess, HubAccess, read_access
+
+drift_app = typer.Typer(
+    help="Changed schemas of sources. Look at them, accept or reject them.",
+    no_args_is_help=True,
+)
+
+
+class Status(StrEnum):
+    """What has become of a change."""
+
+    WAITING = "waiting"
+    NOTED = "noted"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    ALL = "all"
+
+
+Entry = Annotated[str, typer.Argument(help="A schema drift, by its id or the beginning of it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Reason = Annotated[
+    str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
+]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Follow what is run again; exit code 1 unless it completes."),
+]
+Patience = Annotated[
+    float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to --wait.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    drift_app.command(
+        name="list",
+        epilog=examples("drift list", "drift list --status all --service ingestor --json"),
+    )(list_command)
+    drift_app.command(
+        name="show", epilog=examples("drift show 9798dee3", "drift show 9798dee3 --json")
+    )(show_command)
+    drift_app.command(
+        name="accept",
+        epilog=examples(
+            'drift accept 9798dee3 --reason "they nest the name now" --wait',
+            "drift accept 9798dee3 --reconsider",
+        ),
+    )(accept_command)
+    drift_app.command(
+        name="reject", epilog=examples('drift reject 9798dee3 --reason "a bug of theirs"')
+    )(reject_command)
+    app.add_typer(drift_app, name="drift", rich_help_panel="Looking at the hub")
+
+
+def list_command(
+    *,
+    status: Annotated[Status, typer.Option(help="What has become of them.")] = Status.WAITING,
+    service: Annotated[
+        str | None, typer.Option(help="Only what this service saw.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="So many, newest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List changed schemas; by default those that wait for a decision."""
+    found = asyncio.run(
+        list_drifts(
+            read_access(DatabaseAccess).database,
+            status=None if status is Status.ALL else status.value,
+            service=service,
+            limit=limit,
+        )
+    )
+    if as_json:
+        _print_json([entry.as_json() for entry in found])
+        return
+    console = Console(highlight=False, markup=False)
+    console.print(drift_view.table(found) if found else "No schema drift.")
+
+
+def show_command(drift: Entry, *, as_json: AsJson = False) -> None:
+    """Show a changed schema: the difference, a sample, the silver fields it reaches."""
+    found = asyncio.run(find_drift(read_access(DatabaseAccess).database, drift))
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        drift_view.show(Console(highlight=False, markup=False), found)
+
+
+def accept_command(
+    drift: Entry,
+    *,
+    reason: Reason = None,
+    reconsider: Annotated[
+        bool, typer.Option("--reconsider", help="Accept what was rejected before.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say whether it could be decided so.")
+    ] = False,
+    wait: Wait = False,
+    timeout: Patience = 3600.0,
+) -> None:
+    """Accept a changed schema: it is known from now on, and only what was held back runs again."""
+    _decide(
+        drift,
+        {
+            "decision": Decision.ACCEPT,
+            "reason": reason,
+            "reconsider": reconsider,
+            "dry_run": dry_run,
+        },
+        wait=wait or dry_run,
+        patience=timeout,
+    )
+
+
+def reject_command(
+    drift: Entry,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; stands in the audit trail.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer.")] = False,
+    timeout: Patience = 60.0,
+) -> None:
+    """Reject a changed schema: what was held back stays where it is."""
+    _decide(drift, {"decision": Decision.REJECT, "reason": reason}, wait=wait, patience=timeout)
+
+
+def _decide(drift: str, fields: dict[str, object], *, wait: bool, patience: float) -> None:
+    access = read_access(HubAccess)
+    entry = asyncio.run(find_drift(access.database, drift))
+    try:
+        command = SchemaDecisionRequested.model_validate(
+            {"drift_id": UUID(entry.id), "requester": getpass.getuser()} | fields
+        )
+    except ValidationError as error:
+        problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
+        raise typer.BadParameter("; ".join(problems)) from error
+    if wait:
+        asyncio.run(_send_and_follow(access, entry, command, patience=patience))
+        return
+    command_id = asyncio.run(send_command(access.kafka, SCHEMA_DECISION_REQUESTED, command))
+    typer.echo(
+        f"Asked to {command.decision.value} schema drift {entry.id} of {entry.dataset} "
+        f"(command {command_id})."
+    )
+
+
+async def _send_and_follow(
+    access: HubAccess, entry: DriftEntry, command: SchemaDecisionRequested, *, patience: float
+) -> None:
+    refused = SCHEMA_DECISION_REQUESTED.dead_letters_of(entry.service)
+    # The reader stands at the end before the command is sent, so that no refusal is missed.
+    async with reading(access.kafka, [refused], from_end=True) as dead_letters:
+        command_id = await send_command(access.kafka, SCHEMA_DECISION_REQUESTED, command)
+        outcome = await follow_decision(
+            access.database, command_id, dead_letters=dead_letters, patience_seconds=patience
+        )
+        typer.echo(f"Schema drift {entry.id} of {entry.dataset}: {outcome.text}.")
+        if outcome.run_id is None:
+            return
+        console = Console(stderr=True, highlight=False)
+        what = f"{entry.service} on {entry.dataset}"
+        with RunProgress(console, what) as progress:
+            state = await follow_command(
+                access.database,
+                command_id,
+                dead_letters=dead_letters,
+                patience_seconds=patience,
+                on_change=progress.show,
+            )
+    tell_end(console, what.capitalize(), state)
+    if not _is_done(state):
+        raise typer.Exit(1)
+
+
+def _is_done(state: RunState) -> bool:
+    return state.status is RunStatus.COMPLETED
+
+
+def _print_json(document: object) -> None:
+    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
