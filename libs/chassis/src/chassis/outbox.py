@@ -13,7 +13,7 @@ from chassis.bus.codec import encode_event
 from chassis.bus.raw_headers import PackedHeaders, RawHeaders, pack
 from chassis.clock import Clock, SystemClock
 from chassis.errors import PermanentError
-from chassis.tracing import current_traceparent
+from chassis.tracing import publishing
 from contracts.dead_letters import TRUNCATED_FROM
 from contracts.envelope import Event
 from contracts.errors import ErrorCategory
@@ -78,7 +78,7 @@ class Outbox:
             dataschema=f"{topic.name}.json",
             correlationid=_lineage(cause) or correlation_id or event_id,
             causationid=cause.id if cause else None,
-            traceparent=current_traceparent() or (cause.traceparent if cause else None),
+            traceparent=publishing(topic.name, cause.traceparent if cause else None),
             data=data,
         )
         self._pending.append(_Pending(topic.name, key.encode(), event, b"", {}, topic))

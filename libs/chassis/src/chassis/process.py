@@ -31,6 +31,7 @@ from chassis.retention import Retention
 from chassis.retry import retrying
 from chassis.runs.worker import Job, RunWorker
 from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings, secret_values
+from chassis.tracing import exporting
 
 START_PATIENCE_SECONDS = 120.0
 """How long a dependency may be away at start before the process gives up and is restarted."""
@@ -245,7 +246,10 @@ def serve(service: str, settings: HostSettings, run: Callable[[], Awaitable[None
     if isinstance(settings, BaseModel):
         register_secrets(secret_values(settings))
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            exporting(service, process),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             runner.run(_until_stopped(run))
     except Exception as error:  # noqa: BLE001 - the supervisor logs whatever ends the process
         cause = _first_cause(error)

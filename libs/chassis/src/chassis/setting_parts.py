@@ -189,6 +189,25 @@ class ProcessSettings(SettingsPart):
     grace_seconds: float = env("PENSTOCK_GRACE_SECONDS", 25.0, gt=0)
     """SIGTERM to exit; shorter than the pod's termination grace period of 45 s."""
 
+    otlp_endpoint: str | None = env("OTEL_EXPORTER_OTLP_ENDPOINT", None, pattern="^https?://")
+    """Base address of an OpenTelemetry collector (OTLP over HTTP); unset, nothing is traced. The
+    other standard `OTEL_` variables (headers, timeouts, sampling) apply as well."""
+
+    otlp_traces_endpoint: str | None = env(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None, pattern="^https?://"
+    )
+    """The whole address for traces, where it is not the base address and `/v1/traces`."""
+
+    is_tracing_off: bool = env("OTEL_SDK_DISABLED", default=False)
+
+    @property
+    def traces_address(self) -> str | None:
+        """Where spans are sent, if anywhere."""
+        if self.is_tracing_off:
+            return None
+        base = self.otlp_endpoint
+        return self.otlp_traces_endpoint or (base and f"{base.rstrip('/')}/v1/traces")
+
     history_days: int = env("PENSTOCK_HISTORY_DAYS", 90, ge=8)
     """How long ended runs, commands and failures of records are kept; longer than topics keep the
     commands, or one that is read again would be a new one."""

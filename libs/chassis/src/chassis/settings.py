@@ -83,7 +83,9 @@ LEGACY_NAMES = frozenset(
 )
 """Names that other programs of the project read."""
 
-_SHARED_PREFIXES = frozenset({"AWS_", "BATCH_", "CLIENT_", "API_", "PROXY_", "CONFIG_", "MAX_"})
+_SHARED_PREFIXES = frozenset(
+    {"AWS_", "BATCH_", "CLIENT_", "API_", "PROXY_", "CONFIG_", "MAX_", "OTEL_"}
+)
 """Prefixes of ours that other software uses as well: an unknown name proves nothing."""
 
 Settings = TypeVar("Settings", bound=BaseModel)

@@ -164,7 +164,8 @@ class Applier:
             settle=functools.partial(self._settle, decoded.partitions, rejected, refused, attempt),
             rejected=refused,
         )
-        with batch_span(self.topic.name, (item.event.traceparent for item in deliveries)):
+        traceparents = (item.event.traceparent for item in deliveries)
+        with batch_span(self.topic.name, traceparents, consumer=self.consumer):
             if deliveries:
                 await self._handler(batch)
             if not batch.settled:

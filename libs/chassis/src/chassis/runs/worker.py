@@ -15,6 +15,7 @@ from chassis.retry import backoff_seconds
 from chassis.runs import ledger
 from chassis.runs.context import RunCancelledError, RunContext
 from chassis.runs.ledger import Run
+from chassis.tracing import span
 from contracts.runs import RunCounts, RunStatus
 
 Job: TypeAlias = Callable[[RunContext], Awaitable[RunCounts]]
@@ -103,7 +104,8 @@ class RunWorker:
         started.set(self._clock.now().timestamp())
         log.info("run_started", attempt=run.attempts, dry_run=run.dry_run)
         try:
-            counts = await self._work(context, lease)
+            with span(f"run {run.kind}", {"penstock.run": str(run.run_id), "target": run.target}):
+                counts = await self._work(context, lease)
         except asyncio.CancelledError:
             await self._give_back(run, "the worker was stopped")
             raise

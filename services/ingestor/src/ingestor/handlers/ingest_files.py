@@ -13,6 +13,7 @@ from chassis.errors import PermanentError
 from chassis.failpoints import reach
 from chassis.logs import get_logger
 from chassis.shares.paths import validate_file_path
+from chassis.tracing import span
 from contracts.files import FileChanged
 from contracts.layers import BronzeOperation
 from contracts.topics import BRONZE_STORED
@@ -150,7 +151,8 @@ class IngestFiles:
         async with batch.transaction() as transaction:
             if self._schemas is not None:
                 await self._schemas.enter(transaction, judgement)
-            written = await self._catalog.append(transaction, [version for _, version in steps])
+            with span("store bronze", {"records": len(steps)}):
+                written = await self._catalog.append(transaction, [version for _, version in steps])
             for (event, version), result in zip(steps, written, strict=True):
                 if result.outcome is not WriteOutcome.DUPLICATE:
                     transaction.publish(

@@ -20,6 +20,7 @@ from chassis.bus.delivery import Batch, Delivery
 from chassis.db import Transaction
 from chassis.errors import PermanentError
 from chassis.failpoints import reach
+from chassis.tracing import span
 from contracts.layers import BronzeOperation
 from contracts.records import RecordChange, RecordChanged
 from contracts.topics import BRONZE_STORED
@@ -173,7 +174,8 @@ class IngestRecords:
         async with batch.transaction() as transaction:
             if self._schemas is not None:
                 await self._schemas.enter(transaction, judgement)
-            written = await self._catalog.append(transaction, [step.version for step in steps])
+            with span("store bronze", {"records": len(steps)}):
+                written = await self._catalog.append(transaction, [step.version for step in steps])
             for step, result in zip(steps, written, strict=True):
                 if result.outcome is not WriteOutcome.DUPLICATE:
                     transaction.publish(

@@ -10,6 +10,7 @@ from typing import Any
 
 from chassis.db import Connection, Transaction
 from chassis.logs import get_logger
+from chassis.tracing import span
 from contracts.envelope import Event
 from contracts.layers import SilverChanged, SilverOperation
 from contracts.runs import RunCounts
@@ -150,7 +151,8 @@ class Recompute:
             states = {key: replace(state, state_hash=None) for key, state in states.items()}
         async for ids, changes, uses in self._changes(connection, entity, plan, states=states):
             before = await self._refer.before(connection, entity, changes)
-            await self._silver.apply(connection, entity, changes, run_id=run_id)
+            with span("write silver", {"entity_type": entity.entity_type, "records": len(ids)}):
+                await self._silver.apply(connection, entity, changes, run_id=run_id)
             await self._refer.note(connection, entity, ids, uses=uses)
             flipped |= self._refer.flipped(entity, changes, before)
             for change in changes.all:
