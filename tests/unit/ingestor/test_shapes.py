@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.drifts import FieldChange, FieldEffect
 from ingestor.domain.shapes import (
+    MAX_FIELDS,
     MAX_NAMES,
     Shape,
     compare,
@@ -109,6 +110,16 @@ def test_names_that_turn_out_to_be_data_are_folded() -> None:
         "by_day.*.x": "array",
         "by_day.*.x[]": "integer",
     }
+
+
+def test_no_more_fields_are_learnt_than_a_data_set_may_have() -> None:
+    full = {f"f{number}": "string" for number in range(MAX_FIELDS)}
+    record = {"f0": 1, "new": 1} | {f"more{number}": 1 for number in range(MAX_FIELDS)}
+    seen = shape_of(record, full)
+    assert len(seen) == MAX_FIELDS
+    assert compare(full, seen) == (FieldChange("f0", RETYPED, "string", "integer"),)
+    assert merged(full, {"new": "string"}) == full
+    assert not says_more(full, {"new": "string"})
 
 
 JSON = st.recursive(

@@ -8,9 +8,11 @@ PermanentError
 ├── UnknownSourceError       no configured source has that name
 ├── UnreadableFileError      the file does not rest, or a writer never lets go of it
 └── OutdatedParserError      this machine's expat cannot be trusted with foreign documents
+TransientError
+└── SchemaMovedError         another replica has learnt, or somebody decided, in the meantime
 """
 
-from chassis.errors import PermanentError
+from chassis.errors import PermanentError, TransientError
 from contracts.errors import ErrorCategory
 
 
@@ -56,3 +58,7 @@ class OutdatedParserError(PermanentError):
     """The XML parser of this machine is too old to be safe."""
 
     default_category = ErrorCategory.ENVIRONMENT_VALIDATION
+
+
+class SchemaMovedError(TransientError):
+    """The known schema has changed while a batch was judged; it is judged again."""

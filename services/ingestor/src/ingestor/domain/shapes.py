@@ -17,7 +17,7 @@ Shape: TypeAlias = dict[str, str]
 NULL, INTEGER, NUMBER = "null", "integer", "number"
 
 MAX_FIELDS = 2000
-"""Of one data set; one that knows so many is not asked for news any more."""
+"""Of one data set; beyond them, new ones are neither learnt nor told."""
 
 MAX_NAMES = 50
 """An object with more different names than that is a map: its names are data."""
@@ -74,6 +74,8 @@ def _look(
     is_map = bool(prefix) and (len(value) > MAX_NAMES or f"{prefix}*" in known)
     for name, item in value.items():
         path = f"{prefix}*" if is_map else f"{prefix}{name}"[:_MAX_PATH]
+        if len(kinds) >= MAX_FIELDS and path not in known:
+            continue
         _look_at(item, path, kinds, known=known, depth=depth)
 
 
@@ -95,7 +97,8 @@ def merged(*shapes: Mapping[str, str]) -> Shape:
     kinds: dict[str, set[str]] = {}
     for shape in shapes:
         for path, text in shape.items():
-            kinds.setdefault(path, set()).update(text.split("|"))
+            if path in kinds or len(kinds) < MAX_FIELDS:
+                kinds.setdefault(path, set()).update(text.split("|"))
     return _with_maps({path: _joined(found) for path, found in kinds.items()})
 
 
@@ -177,7 +180,7 @@ def says_more(known: Mapping[str, str], seen: Mapping[str, str]) -> bool:
     return any(
         before is None or not set(kinds.split("|")) <= {*before.split("|"), NULL}
         for path, kinds in seen.items()
-        if (before := known.get(path)) != kinds
+        if (before := known.get(path)) != kinds and (before is not None or len(known) < MAX_FIELDS)
     )
 
 

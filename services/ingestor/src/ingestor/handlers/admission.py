@@ -22,9 +22,9 @@ from chassis.drift import (
     register,
     report,
 )
-from chassis.errors import TransientError
 from contracts.drifts import FieldChange, FieldEffect
 from ingestor.domain.shapes import Shape, compare, merged, says_more, with_changes
+from ingestor.errors import SchemaMovedError
 
 SERVICE = "ingestor"
 
@@ -36,10 +36,6 @@ DataSet: TypeAlias = tuple[str, str]
 
 Affected: TypeAlias = Callable[[DataSet, tuple[str, ...]], Sequence[str]]
 """The silver fields that fields of a data set end in."""
-
-
-class SchemaMovedError(TransientError):
-    """The known schema has changed while a batch was judged; it is judged again."""
 
 
 @dataclass(frozen=True, slots=True)
