@@ -5,7 +5,7 @@ import shlex
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +14,13 @@ from chassis.bus.topics import apply_topics
 from chassis.clock import SystemClock
 from chassis.migrations import migrate
 from chassis.settings import DatabaseSettings, KafkaSettings
-from contracts.commands import Command, FlowRequested, OverlapPolicy, ScanRequested
-from contracts.runs import RunStatus
-from contracts.topics import FLOW_REQUESTED, SCAN_REQUESTED, Topic, topic_specs
+from contracts.commands import FlowRequested, OverlapPolicy, ScanRequested
+from contracts.topics import FLOW_REQUESTED, SCAN_REQUESTED, topic_specs
 from penstock.commands.migrate import installed_owners
-from penstock.demo.figures import compare, differences
+from penstock.demo.commander import REASON, REQUESTER, Commander
+from penstock.demo.console import ConsoleProcess
+from penstock.demo.copies import Copies
+from penstock.demo.figures import Row, compare, differences
 from penstock.demo.ledger import Figures, Ledger
 from penstock.demo.observe import Observer, observing
 from penstock.demo.project import SETTLE_SECONDS, SOURCE, Project, write_config
@@ -32,12 +34,11 @@ from penstock.demo.records import (
 )
 from penstock.demo.scenario import DemoError, Scenario
 from penstock.demo.view import DemoView
-from penstock.messages import reading, send_command
 from penstock.processes import ServiceProcesses
-from penstock.runs import follow_command
 from penstock.settings import HubAccess
 from penstock.stack import RunningStack
 
+_SERVICES = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync")
 _PATIENCE_SECONDS = 90.0
 """For one step; past it the figures are shown as they are."""
 
@@ -90,6 +91,7 @@ class DemoSession:
             kafka=KafkaSettings.model_validate(_only(self._env, "KAFKA_BOOTSTRAP_SERVERS")),
             database=DatabaseSettings.model_validate(_only(self._env, "DATABASE_URL")),
         )
+        self._commander = Commander(self._access)
         self._share = Share(Path(stack.env["PENSTOCK_SHARE_PATH"]))
         self._ledger = Ledger(project.institutions())
 
@@ -98,23 +100,26 @@ class DemoSession:
         logs = self._folder / "logs"
         api = await SampleApiProcess.start(self._project.root / "examples", logs / "sample_api.log")
         try:
-            await self._set_up(api.url)
-            return await self._run(logs, api, stays=stays)
+            copies = await self._set_up(api.url)
+            return await self._run(logs, api, copies, stays=stays)
         finally:
             await api.stop()
 
-    async def _run(self, logs: Path, api: SampleApiProcess, *, stays: bool) -> bool:
+    async def _run(self, logs: Path, api: SampleApiProcess, copies: Copies, *, stays: bool) -> bool:
         async with ServiceProcesses(self._env, logs) as services, observing(self._env) as observer:
-            self._view.chapter("Starting scanner, ingestor and transformer, a process each")
-            await services.start()
+            self._view.chapter(f"Starting {', '.join(_SERVICES)}: a process each")
+            await services.start(*_SERVICES)
             with self._view:
                 await self._steps(services, observer)
                 seen = await self._rest(observer)
             problems = await self._report(observer, seen)
             problems += await self._records(observer, api)
+            problems += await self._copies(copies)
+            console = await ConsoleProcess.start(services)
             if stays:
+                await copies.leave_a_plan(self._commander)
                 self._view.verdict(problems)
-                self._view.how_to_look(self._hints(services))
+                self._view.how_to_look(self._hints(services, console))
                 await _until_interrupted()
             codes = await services.stop()
             problems += [f"{name} ended with {code}" for name, code in codes.items() if code != 0]
@@ -123,7 +128,7 @@ class DemoSession:
         return not problems
 
     # --- setting up --------------------------------------------------------------------------
-    async def _set_up(self, api: str) -> None:
+    async def _set_up(self, api: str) -> Copies:
         self._view.chapter("Applying migrations, checking topics, writing the configuration")
         applied = await migrate(self._env["DATABASE_URL"], owners=installed_owners())
         await apply_topics(self._access.kafka, topic_specs())
@@ -142,7 +147,13 @@ class DemoSession:
             market=self._project.root / "examples" / "market",
         )
         shutil.copyfile(self._project.root / "config" / "flows.yaml", self._config / "flows.yaml")
+        copies = await Copies.open(
+            self._env["DATABASE_URL"], self._project.root / "examples", self._folder / "mirror"
+        )
+        self._env |= copies.env
+        await copies.configure(self._config, self._env)
         self._view.say(f"{len(applied)} migrations, {len(topic_specs())} topics")
+        return copies
 
     # --- the scenario ------------------------------------------------------------------------
     async def _steps(self, services: ServiceProcesses, observer: Observer) -> None:
@@ -195,35 +206,18 @@ class DemoSession:
             source=SOURCE,
             mode="full",
             release_held_deletions=True,
-            requester="demo",
-            reason="shown to the user",
+            requester=REQUESTER,
+            reason=REASON,
             overlap=OverlapPolicy.QUEUE,
         )
-        await self._follow(SCAN_REQUESTED, command)
-
-    async def _follow(self, topic: Topic, command: Command) -> None:
-        """Send a command to the scanner, and wait until its run has completed."""
-        access = self._access
-        refused = topic.dead_letters_of("scanner")
-        async with reading(access.kafka, [refused], from_end=True) as dead_letters:
-            state = await follow_command(
-                access.database,
-                await send_command(access.kafka, topic, command),
-                dead_letters=dead_letters,
-                patience_seconds=_PATIENCE_SECONDS,
-                on_change=lambda _state: None,
-            )
-        if state.status is not RunStatus.COMPLETED:
-            raise DemoError(
-                f"The run for `{topic.name}` ended as {state.status.value}: {state.message}"
-            )
+        await self._commander.follow(SCAN_REQUESTED, command)
 
     async def _records(self, observer: Observer, api: SampleApiProcess) -> list[str]:
         """Run the daily market flow, wait for people and prices, and show what came of them."""
         self._view.chapter("People, departments, companies and prices, from a sample API")
         self._view.say(f"penstock flow {FLOW} --wait")
-        command = FlowRequested(flow=FLOW, requester="demo", reason="shown to the user")
-        await self._follow(FLOW_REQUESTED, command)
+        command = FlowRequested(flow=FLOW, requester=REQUESTER, reason=REASON)
+        await self._commander.follow(FLOW_REQUESTED, command)
         inputs = RecordInputs.load(self._project.root / "examples")
         expected = inputs.figures(await asyncio.to_thread(api.count_valuations))
         for _ in range(int(_PATIENCE_SECONDS / _RECORDS_POLL_SECONDS)):
@@ -233,7 +227,16 @@ class DemoSession:
         await asyncio.sleep(_QUIET_SECONDS)
         rows = compare_records(expected, await observer.records())
         self._view.records(rows, await observer.disputes())
-        return [f"not as the inputs imply: {row.name}" for row in rows if not row.is_right]
+        return _wrong(rows)
+
+    async def _copies(self, copies: Copies) -> list[str]:
+        """Copy production to UAT and an archive to Parquet, and show what came of it."""
+        self._view.chapter("Production to UAT: planned, approved, masked, verified, taken back")
+        refreshed = await copies.refresh(self._commander, self._view)
+        self._view.chapter("An archive to Parquet: mirrored, restated, a changed schema refused")
+        mirrored = await copies.sync(self._commander, self._view)
+        self._view.copies([*refreshed, *mirrored])
+        return _wrong([*refreshed, *mirrored])
 
     async def _until_right(self, services: ServiceProcesses, observer: Observer) -> bool:
         """Return whether every figure became right in the time it has."""
@@ -269,10 +272,12 @@ class DemoSession:
             problems.append(f"what the services said of it is in {self._folder / 'logs'}")
         return problems
 
-    def _hints(self, services: ServiceProcesses) -> Mapping[str, str]:
+    def _hints(self, services: ServiceProcesses, console: ConsoleProcess) -> Mapping[str, str]:
         folder = shlex.quote(str(self._folder))
         ports = {name: item.http_port for name, item in services.running.items()}
         return {
+            "Console:": console.address,
+            "Log on as:": console.login,
             "Addresses:": f'eval "$(penstock env --state-dir {folder})"',
             "SQL:": f"psql {shlex.quote(self._env['DATABASE_URL'])} -c {shlex.quote(_QUERY)}",
             "A scan of your own:": f"penstock scan {SOURCE} --wait   # after the first line",
@@ -295,6 +300,10 @@ def _service_env(exports: Mapping[str, str], config: Path) -> dict[str, str]:
             "PENSTOCK_SECRETS_DIR": str(config / "secrets"),
         }
     )
+
+
+def _wrong(rows: Sequence[Row]) -> list[str]:
+    return [f"not as the inputs imply: {row.name}" for row in rows if not row.is_right]
 
 
 def _only(env: Mapping[str, str], name: str) -> dict[str, str]:

@@ -136,6 +136,11 @@ class DemoView:
         for line in disputes:
             self._console.print(Text(f"    {line}"), soft_wrap=True)
 
+    def copies(self, rows: Sequence[Row]) -> None:
+        """Show what came of the copies."""
+        self._console.print(Rule("Copies: production to UAT, archive to Parquet"))
+        self._print_rows(rows)
+
     def _print_rows(self, rows: Sequence[Row]) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, 2))
         table.add_column("FIGURE", no_wrap=True)
