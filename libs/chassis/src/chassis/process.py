@@ -95,12 +95,13 @@ class Host:
         topics = {item.topic.name for item in self.bus.subscriptions}
         backlog = Backlog(self.database, kinds=self._jobs, topics=topics)
         self._background["backlog"] = backlog.run
-        self._background["retention"] = Retention(
-            self.database,
-            history_days=self._settings.process.history_days,
-            audit_days=self._settings.process.audit_days,
-            clock=self.clock,
-        ).run
+        if topics:  # the console reads; those that work may also forget
+            self._background["retention"] = Retention(
+                self.database,
+                history_days=self._settings.process.history_days,
+                audit_days=self._settings.process.audit_days,
+                clock=self.clock,
+            ).run
         self._background["dependencies"] = self.health.watch_dependencies
         if self._jobs:
             worker = RunWorker(self.database, self._jobs, clock=self.clock)
