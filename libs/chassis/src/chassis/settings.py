@@ -84,7 +84,7 @@ LEGACY_NAMES = frozenset(
 """Names that other programs of the project read."""
 
 _SHARED_PREFIXES = frozenset(
-    {"AWS_", "BATCH_", "CLIENT_", "API_", "PROXY_", "CONFIG_", "MAX_", "OTEL_"}
+    {"AWS_", "BATCH_", "CLIENT_", "API_", "PROXY_", "CONFIG_", "MAX_", "OTEL_", "OPENLINEAGE_"}
 )
 """Prefixes of ours that other software uses as well: an unknown name proves nothing."""
 

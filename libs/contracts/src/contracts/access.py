@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from contracts.topics import TOPICS, Topic, topic_specs
+from contracts.topics import RUN_CHANGED, TOPICS, Topic, topic_specs
 
 COMMAND_LINE = "penstock"
 """People and CronJobs with the `penstock` command: they send commands and see refused ones."""
@@ -18,6 +18,9 @@ TOPIC_ADMINISTRATOR = "topic-administrator"
 
 LAG_OBSERVER = "lag-observer"
 """For an autoscaler or exporter that reads how far the consumer groups are."""
+
+LINEAGE_EXPORTER = "lineage-exporter"
+"""For `penstock lineage`, which tells a lineage server of runs."""
 
 
 class ResourceKind(StrEnum):
@@ -74,13 +77,14 @@ def user_of(service: str) -> str:
 
 
 def access_rules() -> dict[str, Access]:
-    """Return every user's access, by service; the last three are no services."""
+    """Return every user's access, by service; the last four are no services."""
     services = {name for topic in TOPICS for name in (*topic.producers, *topic.consumers)}
     found = {name: access_of(name) for name in sorted(services - {COMMAND_LINE})}
     return found | {
         COMMAND_LINE: _command_line(),
         TOPIC_ADMINISTRATOR: _administrator(),
         LAG_OBSERVER: _observer(),
+        LINEAGE_EXPORTER: _exporter(),
     }
 
 
@@ -122,6 +126,11 @@ def _observer() -> Access:
     rules = tuple(Rule(ResourceKind.TOPIC, name, look) for name in consumed)
     rules += tuple(Rule(ResourceKind.GROUP, name, look) for name in groups)
     return Access(LAG_OBSERVER, rules)
+
+
+def _exporter() -> Access:
+    group = Rule(ResourceKind.GROUP, LINEAGE_EXPORTER, (Operation.READ, Operation.DESCRIBE))
+    return Access(LINEAGE_EXPORTER, (*_topic_rules({RUN_CHANGED.name}, set()), group))
 
 
 def _dead_letters(topic: Topic) -> Iterable[str]:
