@@ -19,6 +19,15 @@ from tests.support.paths import PROJECT
 pytestmark = pytest.mark.timeout(1800)
 
 CONFIG = {"/etc/penstock": PROJECT / "config"}
+SHARE = {
+    "NAS_USERNAME": "penstock",
+    "NAS_PASSWORD": "not-asked-here",
+    "NAS_SERVER_IP": "127.0.0.1",
+    "NAS_SERVER_NAME": "PENSTOCK",
+    "NAS_SHARE_NAME": "data",
+    "CLIENT_MACHINE_NAME": "penstock",
+}
+"""The example source is on a share; nothing is read from it here."""
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +132,11 @@ def test_the_migrations_and_a_service_run_read_only_and_unprivileged(
     with builder.mounted(service_image) as root:
         config = builder.config(service_image)
         port = {"PENSTOCK_HTTP_PORT": str(_free_port()), "PENSTOCK_HTTP_HOST": "127.0.0.1"}
-        box = Sandbox(root=root, config=config, environment=servers | port, mounts=CONFIG)
+        box = Sandbox(root=root, config=config, environment=servers | SHARE | port, mounts=CONFIG)
         with box.running(log := tmp_path / "ingestor.log") as service:
             health = config["Healthcheck"]["Test"][1:]
-            wait_until(lambda: box.run(*health).returncode == 0, timeout=120)
+            wait_until(lambda: service.has_ended or not box.run(*health).returncode, timeout=120)
+            assert not service.has_ended, log.read_text()[-2000:]
             facts = service.facts()
             code = service.stop()
 

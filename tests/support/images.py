@@ -168,6 +168,11 @@ class Running:
         children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
         return int(children[0])
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self.process.poll() is not None
+
     def facts(self) -> dict[str, str]:
         """What the kernel says about the process."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()

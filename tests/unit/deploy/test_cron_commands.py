@@ -30,6 +30,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Command]]:
     return found
 
 
+@pytest.mark.covers("E-02", "S3-16")
 @pytest.mark.parametrize(
     ("name", "topic", "target"),
     [

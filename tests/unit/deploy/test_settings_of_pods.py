@@ -124,6 +124,7 @@ def test_the_mounted_configuration_can_be_read(tmp_path: Path) -> None:
     assert (folder / "nas/config.yaml").is_file()
 
 
+@pytest.mark.covers("S3-15", "C-23")
 def test_one_clock_asks_for_the_flow_and_the_mirror(tmp_path: Path) -> None:
     manifests = render("prod")
     folder = _write_config(manifests, manifests.get("Deployment", "scanner"), tmp_path)
