@@ -9,7 +9,7 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -150,14 +150,48 @@ async def _run(connection: Connection, work: Exchange, counter: _Counter) -> Non
     for table in sorted(table.key for table in work.component.tables):
         if await connection.fetchval(_FENCE, table, work.fence.token) is None:
             raise LeaseLostError(f"{table}: another worker has taken over the refresh")
-    for statement in work.statements:
-        await _execute(connection, statement, counter)
-        if statement.lock is not None:
+    for statements in _together(work.statements):
+        if len(statements) > 1:
+            await connection.execute("\n;\n".join(item.sql for item in statements))
+        else:
+            await _execute(connection, statements[0], counter)
+        if any(item.lock is not None for item in statements):
             counter.lock()
     await connection.execute(
         _NOTE, work.plan.plan_id, work.component.name, work.kind, json.dumps(counter.tallies)
     )
     await reach(f"refresh.in_{work.kind}")
+
+
+def _together(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
+    """Yield statements that are sent at once: others wait while ours travel one by one.
+
+    The first lock is taken alone, so that its time is known.
+    """
+    waiting: list[Statement] = []
+    is_locked = False
+    for statement in statements:
+        is_alone = not _is_plain(statement) or (statement.lock is not None and not is_locked)
+        is_locked = is_locked or statement.lock is not None
+        if is_alone and waiting:
+            yield waiting
+            waiting = []
+        if is_alone:
+            yield [statement]
+        else:
+            waiting.append(statement)
+    if waiting:
+        yield waiting
+
+
+def _is_plain(statement: Statement) -> bool:
+    """Return whether nobody asks what a statement returns."""
+    return not (
+        statement.parameters
+        or statement.refuse is not None
+        or statement.returns_tallies
+        or statement.tally is not None
+    )
 
 
 async def _execute(connection: Connection, statement: Statement, counter: _Counter) -> None:
