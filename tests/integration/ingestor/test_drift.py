@@ -1,5 +1,6 @@
 """Changed schemas of records and files on a real database: noted, held back, decided, replayed."""
 
+import asyncio
 import itertools
 import json
 import uuid
@@ -281,6 +282,23 @@ async def test_a_decision_counts_once(rig: Rig) -> None:
         ("c2", "accepted before"),
     ]
     assert await rig.rows("select count(*) from meta.runs") == [(1,)]
+
+
+async def test_replicas_that_learn_at_once_lose_nothing_of_it(rig: Rig) -> None:
+    await rig.tell({"u1": ADA})
+    replicas = [rig.restarted() for _ in range(3)]
+    async with asyncio.TaskGroup() as group:
+        for partition, replica in enumerate(replicas):
+            found = rig.message(f"v{partition}", ADA | {f"Field{partition}": "x"})
+            group.create_task(replica.drive([found._replace(partition=partition)]))
+
+    assert await rig.stored() == ["u1", "v0", "v1", "v2"]
+    ((columns, version),) = await rig.rows(
+        "select columns, version from meta.schemas order by version desc limit 1"
+    )
+    assert {"Field0", "Field1", "Field2"} <= columns.keys()
+    assert version == 4
+    assert await rig.rows("select count(*) from meta.drifts") == [(3,)]
 
 
 async def test_two_services_may_call_their_data_sets_alike(rig: Rig) -> None:
