@@ -40,6 +40,7 @@ from console.ports.entities import (
 _LINEAGE = 200
 _POINTS = 300
 _STATES = 20
+_NAME_CHARACTERS = 100
 _UNTOLD = frozenset(
     {
         "entity_id",
@@ -77,13 +78,17 @@ class PostgresEntities:
         """Return records by id, or those that a search means."""
         async with self._database.connection() as connection:
             if wanted.q:
-                return Page(await _search(connection, kind, wanted))
-            place = decode_cursor(wanted.cursor, parts=1)
-            after = place[0] if place else None
-            rows = await connection.fetch(
-                BY_ID, kind.entity_type, wanted.status, after, PAGE_SIZE + 1
-            )
-        items = [RecordLine(**row) for row in rows[:PAGE_SIZE]]
+                rows = await _search(connection, kind, wanted)
+            else:
+                place = decode_cursor(wanted.cursor, parts=1)
+                after = place[0] if place else None
+                rows = await connection.fetch(
+                    BY_ID, kind.entity_type, wanted.status, after, PAGE_SIZE + 1
+                )
+            names = await _names(connection, kind, [row["entity_id"] for row in rows])
+        items = [
+            RecordLine(**row, names=names.get(row["entity_id"], ())) for row in rows[:PAGE_SIZE]
+        ]
         return Page(items, encode_cursor(items[-1].entity_id) if len(rows) > PAGE_SIZE else None)
 
     async def find(self, kind: EntityKind, entity_id: str) -> RecordDetail | None:
@@ -99,10 +104,14 @@ class PostgresEntities:
             )
             chain = [LineageStep(**row) for row in await connection.fetch(CHAIN, *key, _LINEAGE)]
             rows = await connection.fetch(VALUES, *key)
+            names = await _names(connection, kind, [entity_id])
             quality = await connection.fetch(QUALITY, *key, _POINTS)
         return RecordDetail(
             kind=kind,
-            line=RecordLine(**{name: head[name] for name in RecordLine.__slots__}),
+            line=RecordLine(
+                **{name: value for name, value in head.items() if name != "rejected_because"},
+                names=names.get(entity_id, ()),
+            ),
             rejected_because=head["rejected_because"],
             values=_values(rows, told or {}, chain),
             lineage=chain,
@@ -147,13 +156,28 @@ class PostgresEntities:
         )
 
 
-async def _search(
-    connection: Connection, kind: EntityKind, wanted: RecordFilter
-) -> Sequence[RecordLine]:
+async def _search(connection: Connection, kind: EntityKind, wanted: RecordFilter) -> Sequence[Any]:
     by_column = " or ".join(f"lower({_quoted(name)}::text) = lower($2)" for name in kind.find_by)
     query = SEARCH.format(table=_table(kind), by_column=by_column or "false")
-    rows = await connection.fetch(query, kind.entity_type, wanted.q, wanted.status, PAGE_SIZE)
-    return [RecordLine(**row) for row in rows]
+    rows: Sequence[Any] = await connection.fetch(
+        query, kind.entity_type, wanted.q, wanted.status, PAGE_SIZE
+    )
+    return rows
+
+
+async def _names(
+    connection: Connection, kind: EntityKind, entity_ids: Sequence[str]
+) -> Mapping[str, Sequence[str]]:
+    """Return the natural keys of records; those that are not live have none."""
+    if not kind.find_by:
+        return {}
+    columns = ", ".join(f"left({_quoted(name)}::text, {_NAME_CHARACTERS})" for name in kind.find_by)
+    rows = await connection.fetch(
+        f"select entity_id, array_remove(array[{columns}], null) as names "  # noqa: S608
+        f"from {_table(kind)} where entity_id = any($1::text[])",
+        entity_ids,
+    )
+    return {row["entity_id"]: row["names"] for row in rows}
 
 
 def _table(kind: EntityKind, suffix: str = "") -> str:

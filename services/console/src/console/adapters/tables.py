@@ -22,7 +22,7 @@ _ALL = "all"
 _REFRESHING = ("refresh", "refresh-apply", "refresh-undo")
 _TABLES = 1000
 _HISTORY = 50
-_PLANS = 20
+_PLANS = 10
 
 _LIST = """
 select table_key, settings, source_rows, source_is_estimate, source_bytes, source_hash,

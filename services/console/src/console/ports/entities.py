@@ -46,6 +46,8 @@ class RecordLine:
     flags: Sequence[str]
     updated_at: datetime | None
     merged_into: str | None
+    names: Sequence[str] = ()
+    """Its natural keys: the values by which people look for it."""
 
 
 class RecordFilter(BaseModel):
