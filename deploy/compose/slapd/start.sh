@@ -3,7 +3,7 @@
 set -eu
 : "${LDAP_PASSWORD:?is missing}"
 umask 077
-printf 'rootpw %s\n' "$(slappasswd -s "$LDAP_PASSWORD")" > /tmp/rootpw.conf
+printf 'rootpw %s\n' "$(slappasswd -s "$LDAP_PASSWORD")" > /run/slapd/rootpw.conf
 if [ ! -e /var/lib/ldap/data.mdb ]; then
     slapadd -f /etc/penstock-ldap/slapd.conf -l /etc/penstock-ldap/directory.ldif
 fi

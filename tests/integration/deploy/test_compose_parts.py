@@ -53,9 +53,8 @@ def test_prometheus_understands_its_configuration(tmp_path: Path) -> None:
 def directory(tmp_path: Path) -> Generator[str]:
     """The directory of Compose, with its paths moved."""
     text = (COMPOSE / "slapd/slapd.conf").read_text("utf-8")
-    # First the folder that this test's own may lie in.
     places = {
-        "/tmp/": f"{tmp_path}/",
+        "/run/slapd": str(tmp_path),
         "/etc/penstock-ldap": str(COMPOSE / "slapd"),
         "/var/lib/ldap": str(tmp_path),
     }
