@@ -158,6 +158,20 @@ def test_copies_between_different_systems_are_refused_clearly() -> None:
         read(text)
 
 
+@pytest.mark.parametrize("where", ["table", "settings"])
+def test_batches_are_refused_where_rows_are_streamed(where: str) -> None:
+    data = yaml.safe_load(ORIGINAL)
+    for database in data["databases"].values():
+        database["kind"] = "postgresql"
+    if where == "table":
+        del data["settings"]["default_batch_size"]
+    else:
+        for table in data["tables"]:
+            table.pop("batch_size", None)
+    with pytest.raises(ValidationError, match="streams rows without batches"):
+        RefreshConfig.model_validate(data)
+
+
 def test_files_that_extend_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("extends: b.yaml")
     (tmp_path / "b.yaml").write_text("extends: a.yaml")

@@ -170,7 +170,8 @@ class TableConfig(Section):
     one order and committed in another."""
 
     batch_size: Annotated[int, Field(ge=1)] | None = None
-    """Rows per bulk batch; None means `settings.default_batch_size`."""
+    """Rows per bulk batch of SQL Server; None means `settings.default_batch_size`. PostgreSQL
+    streams without batches, and refuses it."""
 
     fallback_to_full: bool = False
     """`smart_sync` may take a full refresh where the target is empty."""
@@ -349,6 +350,20 @@ class RefreshConfig(Section):
             raise ValueError(f"these tables stand twice: {', '.join(twice)}")
         if "all" in names:
             raise ValueError("`all` means every table; no table may be called so")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_exist(self) -> Self:
+        if self.databases.target.kind is EngineKind.SQLSERVER:
+            return self
+        named = [f"{item.name}: `batch_size`" for item in self.tables if item.batch_size]
+        if "default_batch_size" in self.settings.model_fields_set:
+            named.append("`settings.default_batch_size`")
+        if named:
+            raise ValueError(
+                f"{', '.join(named)}: PostgreSQL streams rows without batches, so there is nothing "
+                "to set; leave it out"
+            )
         return self
 
     def table(self, name: str) -> TableConfig | None:
