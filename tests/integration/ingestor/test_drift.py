@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,20 @@ async def no_wait(_: float) -> None:
 
 def affected(_: object, fields: Iterable[str]) -> list[str]:
     return [f"users.{name.lower()}" for name in fields]
+
+
+async def replayed(
+    database: Database, topic: str
+) -> list[tuple[bytes, Sequence[tuple[str, bytes | None]]]]:
+    """Execute the runs that wait; return what they send, and send it nowhere."""
+    worker = RunWorker(database, replay_jobs(SystemClock(), sleep=no_wait), clock=SystemClock())
+    while await worker.step():
+        pass
+    async with database.connection() as connection:
+        sent = await connection.fetch(
+            "delete from meta.outbox where topic = $1 returning value, headers", topic
+        )
+    return [(row["value"], as_sent(row["headers"])) for row in sent]
 
 
 @dataclass(slots=True)
@@ -124,15 +138,8 @@ class Rig:
 
     async def replay(self) -> int:
         """Execute the runs that wait, and hand what they send to the handler; return how many."""
-        worker = RunWorker(
-            self.database, replay_jobs(SystemClock(), sleep=no_wait), clock=SystemClock()
-        )
-        while await worker.step():
-            pass
-        sent = await self.rows(
-            "delete from meta.outbox where topic = 'record.changed' returning value, headers"
-        )
-        await self.applier.drive([self.as_record(value, as_sent(kept)) for value, kept in sent])
+        sent = await replayed(self.database, "record.changed")
+        await self.applier.drive([self.as_record(value, kept) for value, kept in sent])
         return len(sent)
 
     async def rows(self, query: str, *args: Any) -> list[tuple[Any, ...]]:
@@ -381,3 +388,10 @@ async def test_a_required_element_that_vanished_holds_the_file_back(
             ("title", "removed"),
             ("headline", "added"),
         ]
+        rig = Rig(database)
+        ((drift_id,),) = await ingestion.rows("select id::text from meta.drifts")
+        assert await rig.decide(drift_id=drift_id, decision="accept") == []
+        [(value, kept)] = await replayed(database, "file.changed")
+        record = rig.as_record(value, kept)._replace(topic="file.changed", offset=100)
+        await ingestion.applier.drive([record])
+        assert await rig.stored() == ["a.xml", "b.xml"]

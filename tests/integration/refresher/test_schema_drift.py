@@ -9,7 +9,7 @@ from chassis.clock import SystemClock
 from chassis.drift import decision_handler
 from contracts.topics import SCHEMA_DECISION_REQUESTED
 from refresher.adapters.ledger import PostgresLedger
-from refresher.handlers.decisions import accepting
+from refresher.handlers.decisions import Decisions
 from tests.integration.refresher.conftest import Open
 from tests.integration.refresher.estate import Estate
 from tests.integration.refresher.hub import Hub
@@ -37,8 +37,12 @@ async def decide(hub: Hub, **body: Any) -> list[str]:
     """Send a decision as any Kafka client would; return why it was refused, if it was."""
     delivery = bare(SCHEMA_DECISION_REQUESTED, body, offset=next(_offsets))
     batch = batch_of(hub.database, [delivery])
+    decisions = Decisions(PostgresLedger())
     handler = decision_handler(
-        accepting(PostgresLedger()), service="refresher", clock=SystemClock()
+        decisions.accept,
+        service="refresher",
+        clock=SystemClock(),
+        on_reject=decisions.reject,
     )
     await handler(batch)
     return [str(error) for _, error in batch.rejected.values()]
@@ -99,15 +103,21 @@ async def test_a_table_that_changed_is_left_out_until_its_schema_is_accepted(
         assert (await drift_of(hub))["status"] == "accepted"
 
 
-async def test_the_plan_that_waited_is_stale_once_the_schema_is_accepted(
-    estate: Estate, opening: Open
+@pytest.mark.parametrize(("decision", "status"), [("accept", "stale"), ("reject", "rejected")])
+async def test_a_decision_about_the_schema_ends_the_plan_that_waited(
+    estate: Estate, opening: Open, decision: str, status: str
 ) -> None:
     await make(estate, things="id int primary key")
     async with opening([{"name": "things"}]) as hub:
         row = await hub.refresh("things")
         assert (await hub.plan_of(row))[1] == "waiting"
-        assert await decide(hub, drift_id=(await drift_of(hub))["id"], decision="accept") == []
-        assert (await hub.plan_of(row))[1] == "stale"
+        assert await decide(hub, drift_id=(await drift_of(hub))["id"], decision=decision) == []
+        plan, found = await hub.plan_of(row)
+        assert found == status
+        while await hub.work():
+            pass
+        late = await hub.run("refresh-apply", "things", plan=plan.plan_id)
+        assert f"is {status}: only one that waits is approved" in late["message"]
 
 
 async def test_a_rejected_schema_stops_the_table_and_says_why(

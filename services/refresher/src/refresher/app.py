@@ -45,7 +45,7 @@ from refresher.domain.config import DatabaseConfig, EngineKind, RefreshConfig
 from refresher.domain.describe import describe
 from refresher.domain.plan import from_json
 from refresher.handlers.applying import Applying
-from refresher.handlers.decisions import accepting
+from refresher.handlers.decisions import Decisions
 from refresher.handlers.looking import Looking
 from refresher.handlers.planning import Planning
 from refresher.handlers.refresh import ALL, Refresher
@@ -72,6 +72,7 @@ async def run(settings: RefresherSettings) -> None:
         refresher = build(
             config, settings.refresher, process.database, open_engine, clock=process.clock
         )
+        decisions = Decisions(refresher.ledger)
         names = frozenset((ALL, *(table.name for table in config.tables)))
 
         def runs(topic: Topic, kind: str) -> Handler:
@@ -87,7 +88,10 @@ async def run(settings: RefresherSettings) -> None:
             cancel=cancel_handler(service=SERVICE),
             replay=replay_handler(service=SERVICE),
             decisions=decision_handler(
-                accepting(refresher.ledger), service=SERVICE, clock=process.clock
+                decisions.accept,
+                service=SERVICE,
+                clock=process.clock,
+                on_reject=decisions.reject,
             ),
         )
         looking = build_looking(config, settings.refresher, refresher)

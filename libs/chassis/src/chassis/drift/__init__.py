@@ -3,7 +3,7 @@
 """
 
 from chassis.drift.affected import silver_fields
-from chassis.drift.decisions import OnAccept, decision_handler
+from chassis.drift.decisions import OnAccept, OnReject, decision_handler
 from chassis.drift.inbox import Drift, SchemaDriftError, Standing, StoredDrift, report, standing
 from chassis.drift.schemas import KnownSchema, hold, known_schemas, register
 
@@ -11,6 +11,7 @@ __all__ = [
     "Drift",
     "KnownSchema",
     "OnAccept",
+    "OnReject",
     "SchemaDriftError",
     "Standing",
     "StoredDrift",

@@ -1,6 +1,7 @@
 """Decisions about schema changes: each service obeys those about what it has seen."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -21,15 +22,29 @@ OnAccept: TypeAlias = Callable[
 ]
 """Makes the new schema the known one and queues what was held back; returns the run, if any."""
 
+OnReject: TypeAlias = Callable[[Transaction, StoredDrift, SchemaDecisionRequested], Awaitable[None]]
+"""Takes back what still waited for the decision."""
+
 _OUTCOMES = {Decision.ACCEPT: DriftStatus.ACCEPTED, Decision.REJECT: DriftStatus.REJECTED}
 
 
-def decision_handler(on_accept: OnAccept, *, service: str, clock: Clock) -> Handler:
+@dataclass(frozen=True, slots=True)
+class _Effects:
+    """What a service does about its own entries."""
+
+    accept: OnAccept
+    reject: OnReject | None
+
+
+def decision_handler(
+    on_accept: OnAccept, *, service: str, clock: Clock, on_reject: OnReject | None = None
+) -> Handler:
     """Return the handler of `schema.decision-requested`.
 
     Every service reads these commands and obeys those about its own entries. One that names no
     entry at all is refused once, by the first consumer of the topic.
     """
+    effects = _Effects(on_accept, on_reject)
 
     async def handle(batch: Batch[SchemaDecisionRequested]) -> None:
         told: list[dict[str, Any]] = []
@@ -37,7 +52,7 @@ def decision_handler(on_accept: OnAccept, *, service: str, clock: Clock) -> Hand
             for delivery in batch.accepted:
                 try:
                     facts = await _decide(
-                        transaction, delivery, on_accept, service=service, now=clock.now()
+                        transaction, delivery, effects, service=service, now=clock.now()
                     )
                 except DecisionRefusedError as error:
                     batch.reject(delivery, error)
@@ -58,7 +73,7 @@ class DecisionRefusedError(PermanentError):
 async def _decide(
     transaction: Transaction,
     delivery: Delivery[SchemaDecisionRequested],
-    on_accept: OnAccept,
+    effects: _Effects,
     *,
     service: str,
     now: datetime,
@@ -82,7 +97,7 @@ async def _decide(
     await is_new(transaction, SCHEMA_DECISION_REQUESTED, delivery, service=service)
     outcome, run_id = "expired", None
     if not is_expired(command, now):
-        outcome, run_id = await _obey(transaction, drift, command, wanted, on_accept=on_accept)
+        outcome, run_id = await _obey(transaction, drift, command, wanted, effects=effects)
     facts = await settle(
         transaction,
         SCHEMA_DECISION_REQUESTED,
@@ -132,7 +147,7 @@ async def _obey(
     command: SchemaDecisionRequested,
     wanted: DriftStatus,
     *,
-    on_accept: OnAccept,
+    effects: _Effects,
 ) -> tuple[str, str | None]:
     """Return the command's outcome, and the run that it led to."""
     if drift.standing.status is wanted:
@@ -146,7 +161,8 @@ async def _obey(
         decided_by=command.requester,
         reason=command.reason,
     )
-    run_id = None
     if wanted is DriftStatus.ACCEPTED:
-        run_id = await on_accept(transaction, drift, command)
-    return wanted.value, run_id
+        return wanted.value, await effects.accept(transaction, drift, command)
+    if effects.reject is not None:
+        await effects.reject(transaction, drift, command)
+    return wanted.value, None

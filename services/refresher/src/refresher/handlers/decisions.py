@@ -1,8 +1,6 @@
-"""What follows from the acceptance of a table's changed schema: the table is refreshed again, with
-that schema.
+"""What follows from decisions about a table's changed schema: accepted, the table is refreshed
+again with that schema; rejected, no plan that waited is applied any more.
 """
-
-from collections.abc import Awaitable, Callable
 
 from chassis.db import Transaction
 from chassis.drift import StoredDrift, register
@@ -14,14 +12,16 @@ from refresher.ports import Ledger
 _REFRESH = "refresh"
 
 
-def accepting(
-    ledger: Ledger,
-) -> Callable[[Transaction, StoredDrift, SchemaDecisionRequested], Awaitable[str | None]]:
-    """Return what obeys an acceptance."""
+class Decisions:
+    """Obeys decisions about tables."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     async def accept(
-        transaction: Transaction, drift: StoredDrift, command: SchemaDecisionRequested
+        self, transaction: Transaction, drift: StoredDrift, command: SchemaDecisionRequested
     ) -> str | None:
+        """Make the schema the known one, and queue a refresh of the table; return its run."""
         await register(
             transaction,
             service=drift.service,
@@ -29,7 +29,8 @@ def accepting(
             columns=drift.new,
             origin="accepted",
         )
-        await _forget_plan(ledger, transaction, drift)
+        # It would do what is done now.
+        await self._close_plan(transaction, drift, command, status="stale")
         return await submit(
             transaction,
             service=drift.service,
@@ -42,21 +43,31 @@ def accepting(
             overlap=OverlapPolicy.QUEUE,
         )
 
-    return accept
+    async def reject(
+        self, transaction: Transaction, drift: StoredDrift, command: SchemaDecisionRequested
+    ) -> None:
+        """Take back the plan that waited."""
+        await self._close_plan(transaction, drift, command, status="rejected")
 
-
-async def _forget_plan(ledger: Ledger, transaction: Transaction, drift: StoredDrift) -> None:
-    """Take back the plan that waited because of the drift: it would do what is done now."""
-    if drift.run_id is None:
-        return
-    connection = transaction.connection
-    stored = await ledger.find(connection, drift.run_id)
-    if stored is None or stored.status != "waiting":
-        return
-    if any(table.key == drift.dataset for table in stored.plan.tables):
-        await ledger.mark(
-            connection,
-            stored.plan.plan_id,
-            "stale",
-            message=f"schema drift {drift.drift_id} was accepted, and the table planned anew",
-        )
+    async def _close_plan(
+        self,
+        transaction: Transaction,
+        drift: StoredDrift,
+        command: SchemaDecisionRequested,
+        *,
+        status: str,
+    ) -> None:
+        if drift.run_id is None:
+            return
+        connection = transaction.connection
+        stored = await self._ledger.find(connection, drift.run_id)
+        if stored is None or stored.status != "waiting":
+            return
+        if any(table.key == drift.dataset for table in stored.plan.tables):
+            await self._ledger.mark(
+                connection,
+                stored.plan.plan_id,
+                status,
+                message=f"schema drift {drift.drift_id} was {command.decision.value}ed",
+                decided_by=command.requester,
+            )
