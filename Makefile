@@ -38,6 +38,8 @@ integration: install ## One service or adapter with real servers
 	$(PYTEST) $(SIDE_BY_SIDE) tests/contract tests/integration $(ARGS)
 e2e: install ## The real service processes
 	$(PYTEST) tests/e2e $(ARGS)
+monitoring: install ## Panels, metrics and alerts of a running hub, with a real Prometheus (ten minutes)
+	$(PYTEST) -p no:randomly tests/chaos/test_monitoring.py $(ARGS)
 chaos: install ## Kills, cuts, restarts; invariants checked afterwards (longer: ARGS="--chaos-kills 200")
 	$(PYTEST) tests/chaos $(ARGS)
 image-test: install ## Build the images without an engine, run them read-only (needs buildah, bubblewrap, mmdebstrap)
@@ -67,6 +69,8 @@ docs: install-python ## Generate schemas, AsyncAPI, event and requirement lists,
 	$(RUN) python scripts/metrics.py
 	$(RUN) python -m deploy.grafana
 	$(RUN) python -m scripts.manifests
+pictures: install ## Draw the dashboards from the demo: docs/operations/dashboards
+	$(RUN) python -m tests.chaos.pictures
 clean: ## Remove state, caches and the environment
 	-$(RUN) penstock down
 	rm -rf .venv .tools .penstock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -77,4 +81,4 @@ help: ## This list
 .tools/bin/uv:
 	scripts/install-uv.sh
 
-.PHONY: demo up down check test unit integration e2e chaos image-test bench image install install-for-use install-python format docs clean help
+.PHONY: monitoring pictures demo up down check test unit integration e2e chaos image-test bench image install install-for-use install-python format docs clean help

@@ -45,6 +45,7 @@ missing_packages() {
     command -v slapd > /dev/null || echo slapd # for the tests of directories
     command -v ldapmodify > /dev/null || echo ldap-utils
     command -v promtool > /dev/null || echo prometheus # for the tests of alert rules
+    command -v amtool > /dev/null || echo prometheus-alertmanager # for the tests of its example
     command -v rclone > /dev/null || echo rclone # for the backup of the mirror
     command -v kcat > /dev/null || echo kcat # for the tests of commands by any Kafka client
 }
@@ -63,12 +64,12 @@ keep_services_down() {
 
 install() {
     local with_services=no
-    case " $* " in *" samba "* | *" slapd "* | *" prometheus "*) with_services=yes ;; esac
+    case " $* " in *" samba "* | *" slapd "* | *" prometheus"*) with_services=yes ;; esac
     [ "$with_services" = no ] || keep_services_down
     DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$@" > /dev/null
     if [ "$with_services" = yes ] && command -v systemctl > /dev/null; then
-        systemctl disable --quiet smbd nmbd slapd prometheus 2> /dev/null || true
+        systemctl disable --quiet smbd nmbd slapd prometheus prometheus-alertmanager 2> /dev/null || true
     fi
 }
 

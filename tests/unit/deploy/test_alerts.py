@@ -1,5 +1,6 @@
-"""Every alert leads to a page, is tested by promtool, and asks for metrics that exist."""
+"""Alerts lead to pages and are tested by promtool; alerts and dashboards ask for what exists."""
 
+import json
 import re
 from typing import Any
 
@@ -7,6 +8,9 @@ import pytest
 import typer
 import yaml
 
+from deploy.grafana.boards import BOARDS
+from deploy.grafana.model import Board
+from deploy.grafana.render import render_all
 from penstock.cli import app as command_line
 from scripts.metrics import catalogue
 from tests.support.paths import PROJECT
@@ -33,6 +37,7 @@ def rules(kind: str) -> list[dict[str, Any]]:
     ]
 
 
+EXPOSED = {name for metric in catalogue() for name in metric.series}
 ALERTS = {rule["alert"]: rule for rule in rules("alert")}
 TESTED = {
     item["alertname"]: item
@@ -101,9 +106,45 @@ def test_every_alert_has_a_promtool_test_in_which_it_fires_and_one_in_which_it_d
     "rule", [*ALERTS.values(), *rules("record")], ids=lambda rule: next(iter(rule.values()))
 )
 def test_a_rule_asks_only_for_metrics_that_a_service_exposes(rule: dict[str, Any]) -> None:
-    exposed = {name for metric in catalogue() for name in metric.series}
     recorded = {item["record"] for item in rules("record")}
     expression = re.sub(r"\b(?:consumer|slo):\w+:\w+", "", rule["expr"])
 
-    assert set(NAMES.findall(expression)) <= exposed
+    assert set(NAMES.findall(expression)) <= EXPOSED
     assert set(re.findall(r"\b(?:consumer|slo):\w+:\w+", rule["expr"])) <= recorded
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_a_dashboard_asks_only_for_metrics_that_a_service_exposes(board: Board) -> None:
+    recorded = {item["record"] for item in rules("record")}
+    for panel in board.panels:
+        assert panel.alert is None or panel.alert in ALERTS
+        assert panel.says.endswith(".")
+        for query in panel.queries:
+            names = set(re.findall(r"\bconsumer:\w+:\w+", query.expr))
+            assert names <= recorded
+            assert set(NAMES.findall(re.sub(r"\bconsumer:\w+:\w+", "", query.expr))) <= EXPOSED
+
+
+def test_dashboards_fill_their_rows_and_link_to_pages() -> None:
+    for board in BOARDS:
+        for row in board.rows:
+            assert sum(panel.width for panel in row.panels) % 24 == 0, f"{board.title}: {row.title}"
+
+
+def test_the_dashboards_json_is_what_the_model_says() -> None:
+    for path, text in render_all().items():
+        assert path.read_text("utf-8") == text, f"{path.name} is out of date; run `make docs`"
+        document = json.loads(text)
+        assert document["uid"].startswith("penstock-")
+        assert len(document["panels"]) > 3
+
+
+def test_grafana_is_told_of_the_data_source_that_the_panels_name() -> None:
+    folder = PROJECT / "deploy/grafana/provisioning"
+    sources = yaml.safe_load((folder / "datasources/prometheus.yaml").read_text("utf-8"))
+    (provider,) = yaml.safe_load((folder / "dashboards/penstock.yaml").read_text("utf-8"))[
+        "providers"
+    ]
+
+    assert [item["uid"] for item in sources["datasources"]] == ["prometheus"]
+    assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
