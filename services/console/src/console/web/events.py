@@ -1,11 +1,13 @@
 """The stream of changes: which lists to read anew, never what is in them."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
+from chassis.errors import TransientError
 from console.handlers.feed import Listener
 from console.web.context import CurrentView, View
 
@@ -31,11 +33,20 @@ async def _stream(view: View) -> AsyncGenerator[str]:
     feed = view.context.feed
     with feed.listen(view.request.headers.get("last-event-id")) as listener:
         yield f"retry: {_RETRY_MS}\n\n"
+        asked_at = time.monotonic()
         while True:
-            text = await _until_heartbeat(listener)
-            yield text or ": still here\n\n"
-            if not text and not await view.is_still_here():
-                return
+            yield await _until_heartbeat(listener) or ": still here\n\n"
+            if time.monotonic() - asked_at >= HEARTBEAT_SECONDS:
+                asked_at = time.monotonic()
+                if not await _may_stay(view):
+                    return
+
+
+async def _may_stay(view: View) -> bool:
+    try:
+        return await view.is_still_here()
+    except TransientError:
+        return True  # nobody can tell at present; the next heartbeat asks again
 
 
 async def _until_heartbeat(listener: Listener) -> str:

@@ -49,6 +49,15 @@ def _long(seconds: int) -> str:
     return f"{seconds // _DAY} d {seconds % _DAY // _HOUR} h"
 
 
+def rough(seconds: float) -> str:
+    """Return a span as one says it in passing: `20 min`, `3 d`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f} min"
+    return _long(round(seconds)) if seconds < _DAY else f"{seconds // _DAY:.0f} d"
+
+
 def number(value: float | None) -> str:
     """Return a count with thin spaces between thousands."""
     if value is None:

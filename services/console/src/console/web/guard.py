@@ -3,6 +3,7 @@
 It decides on the table in `console.web.access` alone, before the framework reads anything.
 """
 
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.errors import TransientError
 from chassis.logs import get_logger
+from console import metrics
 from console.domain.credentials import form_token, is_form_token
 from console.domain.principals import Principal
 from console.handlers.identify import Identify
@@ -26,6 +28,7 @@ MAX_FIELDS = 200
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM = "application/x-www-form-urlencoded"
+_STREAM = "/events"
 _PASSWORD_PATHS = frozenset({"/password", "/logout"})
 """What somebody may open who must choose a password first."""
 
@@ -71,6 +74,7 @@ class Guard:
         try:
             admitted = await self._admit(request, scope, receive)
         except RefusalError as refusal:
+            metrics.REFUSED.labels(str(int(refusal.status))).inc()
             answer = self._answers.error(request, refusal.status, refusal.reason)
             answer.headers.update(refusal.headers or {})
             await answer(scope, receive, send)
@@ -82,12 +86,34 @@ class Guard:
             if isinstance(admitted, Response):
                 await admitted(scope, receive, send)
             else:
-                await self._app(scope, admitted, send)
+                await self._pass_on(scope, admitted, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the request answered, and measure how long that takes."""
+        rule: Rule = scope["penstock.rule"]
+        if rule.path == _STREAM:
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def note_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, note_status)
+        finally:
+            seconds = time.perf_counter() - started
+            metrics.REQUESTS.labels(rule.method, rule.path, str(status)).observe(seconds)
 
     async def _admit(self, request: Request, scope: Scope, receive: Receive) -> Receive | Response:
         """Return how the body is read from here on, or the answer."""
         self._check_host(request)
         rule = self._find_rule(request)
+        scope["penstock.rule"] = rule
         principal, cookie = await self._identify_principal(request)
         scope["penstock.principal"] = principal
         scope["penstock.cookie"] = cookie
@@ -104,12 +130,16 @@ class Guard:
         return _replay(body, receive)
 
     def _check_host(self, request: Request) -> None:
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        try:
+            host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        except ValueError:
+            host = None
         if host not in self._site.hosts:
             raise RefusalError(HTTPStatus.BAD_REQUEST, "This is not the console's address.")
 
     def _find_rule(self, request: Request) -> Rule:
-        rules = {rule.method: rule for rule in self._access.methods(request.url.path)}
+        # What the router compares: in the address, an escaped `?` or `#` would end the path.
+        rules = {rule.method: rule for rule in self._access.methods(request.scope["path"])}
         if not rules:
             raise RefusalError(HTTPStatus.NOT_FOUND, "There is no such page.")
         if request.method not in rules:
@@ -127,7 +157,7 @@ class Guard:
             return await self._identify.by_bearer(credentials.strip()), None
         cookie = request.cookies.get(self._site.session_cookie)
         if cookie:
-            touches = LIVE_HEADER not in request.headers and request.url.path != "/events"
+            touches = LIVE_HEADER not in request.headers and request.scope["path"] != _STREAM
             principal = await self._identify.by_cookie(cookie, touches=touches)
             if principal is not None:
                 return principal, cookie
@@ -139,13 +169,13 @@ class Guard:
         if rule.role is None:
             return None
         if principal is None:
-            if _is_api(request) or request.method not in _SAFE or rule.path == "/events":
+            if _is_api(request) or request.method not in _SAFE or rule.path == _STREAM:
                 raise RefusalError(
                     HTTPStatus.UNAUTHORIZED, "Log on first.", {"WWW-Authenticate": "Bearer"}
                 )
             return RedirectResponse(f"/login?next={quote(address_of(request), safe='')}", 303)
         if principal.must_change_password and rule.path not in _PASSWORD_PATHS:
-            if _is_api(request) or rule.path == "/events":
+            if _is_api(request) or rule.path == _STREAM:
                 raise RefusalError(HTTPStatus.FORBIDDEN, "Choose a password first.")
             return RedirectResponse("/password", 303)
         if not principal.may(rule.role):
@@ -166,7 +196,7 @@ class Guard:
 
 
 def _is_api(request: Request) -> bool:
-    return request.url.path.startswith("/api/")
+    return bool(request.scope["path"].startswith("/api/"))
 
 
 async def _read_body(receive: Receive) -> bytes:

@@ -11,7 +11,7 @@ from console.domain.principals import Principal
 from console.web.access import AccessTable
 from console.web.addresses import list_address
 from console.web.assets import Asset
-from console.web.formats import FILTERS, duration
+from console.web.formats import FILTERS, rough
 from console.web.navigation import NAVIGATION
 from console.web.plots import curve, diff_lines, plot_of
 
@@ -93,4 +93,4 @@ class Renderer:
         seconds = (self._clock.now() - moment).total_seconds()
         if abs(seconds) < 1:
             return "now"
-        return f"{duration(seconds)} ago" if seconds > 0 else f"in {duration(-seconds)}"
+        return f"{rough(seconds)} ago" if seconds > 0 else f"in {rough(-seconds)}"
