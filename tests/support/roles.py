@@ -25,14 +25,15 @@ _ROLES_SQL = Path(PROJECT, "deploy/postgres/roles.sql").read_text("utf-8")
 
 async def make_guarded(postgres: PostgresAddress, name: str) -> str:
     """Make a database as an installation does: roles, then migrations and grants as the owner."""
-    url = await _with_roles(postgres, name)
+    url = await make_with_roles(postgres, name)
     owner = role_url(url, "penstock_owner")
     await migrate(owner)
     await lay_grants(owner)
     return url
 
 
-async def _with_roles(postgres: PostgresAddress, name: str) -> str:
+async def make_with_roles(postgres: PostgresAddress, name: str) -> str:
+    """Make an empty database, and the roles that may use it."""
     server = await asyncpg.connect(postgres.url)
     try:
         await server.execute(f"create database {name}")

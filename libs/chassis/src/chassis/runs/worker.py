@@ -104,7 +104,7 @@ class RunWorker:
         started.set(self._clock.now().timestamp())
         log.info("run_started", attempt=run.attempts, dry_run=run.dry_run)
         try:
-            with span(f"run {run.kind}", {"penstock.run": str(run.run_id), "target": run.target}):
+            with span(f"run {run.kind}", {"run_id": str(run.run_id), "target": run.target}):
                 counts = await self._work(context, lease)
         except asyncio.CancelledError:
             await self._give_back(run, "the worker was stopped")
