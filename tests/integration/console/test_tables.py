@@ -2,7 +2,7 @@ import pytest
 
 from console.domain.roles import Role
 from tests.integration.console.browser import Browser, Console, visible
-from tests.support.console_seed.ledger import HOSTILE
+from tests.support.console_seed.ledger import HOSTILE, add_run
 from tests.support.console_seed.tables import add_preview, seed_tables
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
@@ -139,3 +139,23 @@ async def test_rows_are_fetched_by_the_refresher_and_every_look_at_them_is_audit
     async with console.database.connection() as connection:
         await connection.execute("update refresher.previews set expires_at = now()")
     assert "kept for some minutes only" in visible(await operator.page(path))
+
+
+async def test_an_approval_is_not_given_again_by_somebody_who_may_not_approve(
+    console: Console, plans: dict[str, str]
+) -> None:
+    operator, approver = await console.login(Role.OPERATOR), await console.login(Role.APPROVER)
+    async with console.database.connection() as connection:
+        run_id = await add_run(connection, "refresher", "refresh-apply", "orders", status="failed")
+        await connection.execute(
+            "insert into meta.commands (service, topic, command_id, target, requester, body, "
+            "outcome, run_id) values ('refresher', 'refresh.approve-requested', 'c', 'orders', "
+            "'carla', $1, 'accepted', $2)",
+            {"plan": plans["waiting"], "table": "orders"},
+            run_id,
+        )
+    assert await status_of(operator, f"/runs/{run_id}/retry") == 409
+    assert await console.outbox() == []
+    await approver.command(f"/runs/{run_id}/retry")
+    (command,) = await console.outbox()
+    assert (command["topic"], command["requester"]) == ("refresh.approve-requested", approver.name)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from console.domain.needed_roles import needed_role
 from console.domain.paging import Page
 from console.errors import NotFoundError, RefusedError
 from console.handlers.act import cancel_run, repeat_run
@@ -110,6 +111,9 @@ async def _repeat(view: View, run_id: str) -> str:
     if given is None:
         raise RefusedError("No command led to this run; its schedule starts the next one.")
     topic, body = given
+    role = needed_role(topic, body)
+    if not view.principal.may(role):
+        raise RefusedError(f"Giving this command again needs the role {role}.")
     return await repeat_run(
         run, topic, body=body, commands=view.context.commands, actor=view.principal.name
     )
