@@ -1,7 +1,7 @@
 """What `kubectl apply -k` would send: every overlay rendered, and ways to look into it."""
 
-import copy
 import functools
+import pickle
 import shutil
 import subprocess
 import sys
@@ -58,11 +58,12 @@ def template_of(item: Resource) -> Resource:
 
 def render(overlay: str) -> Manifests:
     """Return an overlay as kustomize renders it; a copy, which a test may spoil."""
-    return Manifests(copy.deepcopy(_rendered(overlay)))
+    # Many times quicker than a deep copy.
+    return Manifests(pickle.loads(_rendered(overlay)))
 
 
 @functools.cache
-def _rendered(overlay: str) -> list[Resource]:
+def _rendered(overlay: str) -> bytes:
     done = subprocess.run(
         [kubectl(), "kustomize", _FOLDER / "overlays" / overlay],
         capture_output=True,
@@ -71,7 +72,7 @@ def _rendered(overlay: str) -> list[Resource]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return list(yaml.load_all(done.stdout, yaml.CSafeLoader))
+    return pickle.dumps(list(yaml.load_all(done.stdout, yaml.CSafeLoader)))
 
 
 def kubectl() -> str:
