@@ -366,10 +366,13 @@ async def test_a_renamed_root_is_drift_and_junk_at_first_sight_is_not(ingestion:
     assert [(item["field"], item["effect"]) for item in waiting[2]] == [("transcript", "removed")]
     assert waiting[3] == {"path": "c.xml", "names": ["body", "call"]}
     letters = await ingestion.rows(
-        "select convert_from(value, 'utf8')::jsonb -> 'data' ->> 'path', drift_id "
-        "from meta.dead_letters order by 1"
+        "select convert_from(value, 'utf8')::jsonb -> 'data' ->> 'path', drift_id, category, "
+        "message like '%the bytes are kept as raw/%' from meta.dead_letters order by 1"
     )
-    assert letters == [("c.xml", waiting[4]), ("junk.xml", None)]
+    assert letters == [
+        ("c.xml", waiting[4], "content_parse", True),
+        ("junk.xml", None, "content_parse", True),
+    ]
 
 
 async def test_a_required_element_that_vanished_holds_the_file_back(

@@ -21,6 +21,9 @@ class ParsedFile:
     """What the file is built of: elements and attributes."""
 
 
+_TOLD_NAMES = 50
+"""Of a document of another kind."""
+
 Parse: TypeAlias = Callable[[bytes, str, int], ParsedFile]
 """From the bytes, the path and the size limit."""
 
@@ -34,14 +37,15 @@ def parse_transcript_xml(data: bytes, path: str, max_bytes: int) -> ParsedFile:
     """Parse an earnings-call transcript in FactSet's XML layout.
 
     Raises:
-        UnrecognisedError: it is some other document; its facts hold the `names` in it.
+        UnrecognisedError: it is some other document; its facts hold `names` of what is in it.
         UnparseableError: it is none, or not a safe one.
     """
     tree = read_document(data, XmlLimits(max_bytes=max_bytes))
     try:
         document = transcript_document(tree.root, path=path)
     except UnrecognisedError as error:
-        raise UnrecognisedError(error.message, **error.facts, names=tree.names) from error
+        names = sorted(tree.names)[:_TOLD_NAMES]
+        raise UnrecognisedError(error.message, **error.facts, names=names) from error
     return ParsedFile(read_path(path).entity_id, document, tree.names)
 
 

@@ -167,18 +167,23 @@ def _changed(known: Mapping[str, str], seen: Mapping[str, str]) -> Iterable[Fiel
 
 def _effect(before: set[str], now: set[str]) -> FieldEffect | None:
     before = before - {ABSENT}
-    new = now - before - {NULL}
-    if not new or before <= {NULL} or (NUMBER in before and new == {INTEGER}):
+    new = now - _taken(before)
+    if not new or before <= {NULL}:
         return None
     if new == {NUMBER} and INTEGER in before:
         return FieldEffect.WIDENED
     return FieldEffect.RETYPED
 
 
+def _taken(kinds: set[str]) -> set[str]:
+    """Return what a field of these kinds takes: nobody is asked about a null or a whole number."""
+    return kinds | {NULL} | ({INTEGER} if NUMBER in kinds else set())
+
+
 def says_more(known: Mapping[str, str], seen: Mapping[str, str]) -> bool:
     """Return whether merging what was seen into what is known would change anything."""
     return any(
-        before is None or not set(kinds.split("|")) <= {*before.split("|"), NULL}
+        before is None or not set(kinds.split("|")) <= _taken(set(before.split("|")))
         for path, kinds in seen.items()
         if (before := known.get(path)) != kinds and (before is not None or len(known) < MAX_FIELDS)
     )

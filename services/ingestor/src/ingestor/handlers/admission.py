@@ -22,6 +22,7 @@ from chassis.drift import (
     register,
     report,
 )
+from chassis.errors import PermanentError
 from contracts.drifts import FieldChange, FieldEffect
 from ingestor.domain.shapes import Shape, compare, merged, says_more, with_changes
 from ingestor.errors import SchemaMovedError
@@ -61,6 +62,9 @@ class Look:
 
     lacks: str | None = None
     """The element without which it cannot be read at all."""
+
+    error: PermanentError | None = None
+    """Why it cannot be read."""
 
 
 @dataclass(slots=True)
@@ -199,7 +203,7 @@ class Admission:
                     sample = sample or (look if changes else None)
             drift = drifts[look.signature]
             if drift is not None:
-                found.held.append((look.delivery, _held(drift)))
+                found.held.append((look.delivery, _held(drift, look.error)))
         reported = {drift.drift_id: drift for drift in drifts.values() if drift is not None}
         if sample is not None and known.version:
             noted = self._additive(sample, known, before, found.columns, changes=added)
@@ -278,9 +282,11 @@ class Admission:
         )
 
 
-def _held(drift: Drift) -> SchemaDriftError:
+def _held(drift: Drift, error: PermanentError | None) -> SchemaDriftError:
+    why = f"; {error.message}" if error else ""
     return SchemaDriftError(
-        f"{drift.dataset}: {drift.describe()}; held back by schema drift {drift.drift_id}",
+        f"{drift.dataset}: {drift.describe()}; held back by schema drift {drift.drift_id}{why}",
+        category=error.category if error else None,
         dataset=drift.dataset,
         drift_id=drift.drift_id,
     )

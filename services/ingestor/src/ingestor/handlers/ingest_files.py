@@ -164,14 +164,14 @@ class IngestFiles:
 
 
 def _look(event: FileEvent, item: Fetched) -> Look | None:
-    lacks = None
-    match item:
-        case Ready(names=names):
-            pass
-        case Refused(error=UnrecognisedError(facts={"names": names})):
-            lacks = ROOTS[event.section.parser]
-        case _:
-            return None
+    error = None
+    if isinstance(item, Ready):
+        names = item.names
+    elif isinstance(item, Refused) and isinstance(item.error, UnrecognisedError):
+        error = item.error
+        names = frozenset(error.facts.get("names", ()))
+    else:
+        return None
 
     def sample(_: Iterable[str]) -> Mapping[str, Any]:
         return {"path": event.data.path, "names": sorted(names)[:_SAMPLE_NAMES]}
@@ -182,7 +182,8 @@ def _look(event: FileEvent, item: Fetched) -> Look | None:
         signature=names,
         shape=lambda _: shape_of_names(names),
         sample=sample,
-        lacks=lacks,
+        lacks=ROOTS[event.section.parser] if error else None,
+        error=error,
     )
 
 
