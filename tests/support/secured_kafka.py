@@ -70,7 +70,7 @@ _LITERAL = _ALLOW = 3
 class SecuredKafka:
     """Where the broker is, and what its users log on with."""
 
-    internal: str
+    own_listener: str
     scram: str
     mtls: str
     authority: Authority
@@ -116,7 +116,7 @@ def secured_kafka(folder: Path) -> Generator[SecuredKafka]:
     names["clients"] = _CLIENTS.format(**names)
     properties.write_text((launcher._PROPERTIES + _SECURITY).format(**names))
     kafka = SecuredKafka(
-        internal=f"{LOOPBACK}:{ports['port']}",
+        own_listener=f"{LOOPBACK}:{ports['port']}",
         scram=f"{LOOPBACK}:{ports['scram']}",
         mtls=f"{LOOPBACK}:{ports['mtls']}",
         authority=authority,
@@ -166,8 +166,8 @@ def _running(command: Iterable[str | Path], log: Path) -> Generator[None]:
 
 
 async def _prepare(kafka: SecuredKafka, rules: Iterable[Access]) -> None:
-    await eventually(lambda: launcher._has_coordinator(kafka.internal), timeout=60)
-    async with administration(kafka.internal) as admin:
+    await eventually(lambda: launcher._has_coordinator(kafka.own_listener), timeout=60)
+    async with administration(kafka.own_listener) as admin:
         answer: Any = await admin._send_request(_Grants(rules))
     assert all(result[0] == 0 for result in answer.creation_responses), answer
 
