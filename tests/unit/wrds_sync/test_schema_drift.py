@@ -63,17 +63,21 @@ async def test_a_removed_column_refuses_the_sync(mirror: TestMirror, archive: Ar
     assert [str(change) for change in drift.changes] == ["- prc (double)"]
 
 
+@pytest.mark.parametrize("is_removed", [True, False], ids=["removed", "retyped"])
 async def test_an_accepted_change_is_registered_and_every_partition_copied_anew(
-    mirror: TestMirror, archive: Archive
+    mirror: TestMirror, archive: Archive, *, is_removed: bool
 ) -> None:
     await mirror.manager.full_sync(CRSP, 2023)
-    narrowed = [prices(year) for year in (2023, 2024)]
-    for rows in narrowed:
-        del rows["prc"]
-    archive.put(TABLE, *narrowed, modified="second")
+    changed: list[dict[str, list[object]]] = [prices(2023), prices(2024)]
+    for rows in changed:
+        if is_removed:
+            del rows["prc"]
+        else:
+            rows["prc"] = [1, 2, 3, 4]
+    archive.put(TABLE, *changed, modified="second")
     with pytest.raises(SchemaError, match="waiting"):
         await mirror.manager.incremental_sync(CRSP)
-    assert mirror.rows().columns == ["permno", "date", "prc"]
+    before = mirror.rows()
 
     [drift] = mirror.ledger.drifts
     mirror.ledger.accepted.add(drift.drift_id)
@@ -82,8 +86,10 @@ async def test_an_accepted_change_is_registered_and_every_partition_copied_anew(
     assert [entry.year for entry in outcome.copied] == [2023, 2024]
     registered = await mirror.registry.get_schema("crsp")
     assert registered is not None
-    assert (registered.version, list(registered.columns)) == (2, ["permno", "date"])
-    assert mirror.rows().columns == ["permno", "date"]
+    assert registered.version == 2
+    assert registered.columns.get("prc") == (None if is_removed else "int64")
+    assert mirror.rows().select("permno", "date").equals(before.select("permno", "date"))
+    assert list(registered.columns) == mirror.rows().columns
     assert await mirror.verifier.verify_integrity(CRSP) == []
 
 
