@@ -195,7 +195,7 @@ def render_requirements() -> tuple[str, list[str]]:
     return "\n".join([*lines, ""]), problems
 
 
-SERVICES = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync")
+SERVICES = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync", "console")
 
 OTHER_SETTINGS = {
     "PENSTOCK_SECRETS_DIR": (

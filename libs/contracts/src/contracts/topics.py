@@ -134,7 +134,7 @@ RUN_CHANGED = Topic(
     data=RunChanged,
     key=lambda data: data.run_id,
     producers=_ALL,
-    consumers=("console",),
+    consumers=(),
     partitions=3,
 )
 SCHEMA_DRIFTED = Topic(
@@ -142,7 +142,7 @@ SCHEMA_DRIFTED = Topic(
     data=SchemaDrifted,
     key=lambda data: data.dataset,
     producers=("ingestor", "refresher", "wrds_sync"),
-    consumers=("console",),
+    consumers=(),
     partitions=3,
 )
 WRDS_DATA_RESTATED = Topic(

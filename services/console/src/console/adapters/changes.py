@@ -9,8 +9,10 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+import asyncpg
+
 from chassis.db import Connection, Database
-from chassis.errors import TransientError
+from chassis.errors import UnavailableError
 from console.ports.changes import WHAT, Announce
 
 CHANNEL = "penstock_changes"
@@ -49,35 +51,32 @@ class PostgresChanges:
 
     async def watch(self, announce: Announce) -> None:
         """Announce changes for as long as the connection lasts."""
-        heard: set[str] = set()
-        wake = asyncio.Event()
-
-        def notified(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
-            if payload in WHAT:
-                heard.add(str(payload))
-                wake.set()
-
+        ear = _Ear()
         async with self._database.connection() as connection:
-            await connection.add_listener(CHANNEL, notified)
+            connection.add_termination_listener(ear.lose)
+            await connection.add_listener(CHANNEL, ear.hear)
             try:
                 while True:
                     # Before the notifications are told: they may stand for the same change.
-                    heard |= await self._compare(connection)
-                    _tell(heard, announce)
-                    await self._hear(wake, heard, announce)
+                    ear.heard |= await self._compare(connection)
+                    ear.tell(announce)
+                    await self._listen(ear, announce)
             finally:
-                with contextlib.suppress(TransientError, OSError):
-                    await connection.remove_listener(CHANNEL, notified)
+                # A lost connection belongs to nobody any more and says so; that must not take the
+                # place of what ends this, which may be a cancellation.
+                with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+                    connection.remove_termination_listener(ear.lose)
+                    await connection.remove_listener(CHANNEL, ear.hear)
 
-    async def _hear(self, wake: asyncio.Event, heard: set[str], announce: Announce) -> None:
+    async def _listen(self, ear: "_Ear", announce: Announce) -> None:
         """Tell what is heard, until it is time to compare again."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._poll_seconds):
                 while True:
-                    await wake.wait()
+                    await ear.wake.wait()
                     await asyncio.sleep(_GATHER_SECONDS)
-                    wake.clear()
-                    _tell(heard, announce)
+                    ear.wake.clear()
+                    ear.tell(announce)
 
     async def _compare(self, connection: Connection) -> set[str]:
         """Return what looks different from the last time."""
@@ -86,7 +85,31 @@ class PostgresChanges:
         return {what for what, mark in marks.items() if known.get(what, mark) != mark}
 
 
-def _tell(heard: set[str], announce: Announce) -> None:
-    for what in sorted(heard):
-        announce(what)
-    heard.clear()
+class _Ear:
+    """What a connection hears: changes, and its own end."""
+
+    def __init__(self) -> None:
+        self.heard: set[str] = set()
+        self.wake = asyncio.Event()
+        self._is_lost = False
+
+    def hear(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        if payload in WHAT:
+            self.heard.add(str(payload))
+            self.wake.set()
+
+    def lose(self, _connection: Any) -> None:
+        self._is_lost = True
+        self.wake.set()
+
+    def tell(self, announce: Announce) -> None:
+        """Announce what was heard.
+
+        Raises:
+            UnavailableError: nothing will be heard any more.
+        """
+        for what in sorted(self.heard):
+            announce(what)
+        self.heard.clear()
+        if self._is_lost:
+            raise UnavailableError("PostgreSQL closed the connection", dependency="postgresql")
