@@ -14,6 +14,13 @@ from chassis.bus import positions
 from chassis.bus.delivery import Batch
 from chassis.clock import SystemClock
 from chassis.dead_letters import replay_handler, submit_replays
+from chassis.dead_letters.letters import (
+    LetterFilter,
+    count_letters,
+    find_letters,
+    get_letter,
+    group_letters,
+)
 from chassis.errors import PermanentError, TransientError
 from chassis.runs import submit
 from contracts import dead_letters as header
@@ -182,6 +189,32 @@ async def test_filters_choose_a_dry_run_touches_nothing_and_discarding_sends_not
     last = audit[-1]["details"]
     assert (last["discarded"], last["replayed"], last["refused"]) == (2, 0, 0)
     assert (last["reason"], last["filter"]["letter_ids"]) == ("test data", ids[1:3])
+
+
+async def test_letters_are_listed_page_by_page_without_bodies_and_counted_by_reason(
+    reader: Reader,
+) -> None:
+    await reader.refused("f1", "f2")
+    await reader.read(reader.raw(b"no event"))
+    everything = LetterFilter(consumer="reader", topic=TOPIC.name)
+
+    async with reader.database.connection() as connection:
+        (newest,) = await find_letters(connection, everything, limit=1)
+        older = await find_letters(
+            connection, everything, limit=9, before=(newest.failed_at, newest.id)
+        )
+        refused, unreadable = await group_letters(connection, everything)
+        assert await count_letters(connection, LetterFilter(category="message_decode")) == 1
+        whole = await get_letter(connection, newest.id)
+
+    assert {newest.offset, *(letter.offset for letter in older)} == {0, 1, 2}
+    assert newest.offset == 2
+    assert (newest.value, newest.size) == (None, 8)
+    assert whole is not None
+    assert whole.value == b"no event"
+    assert (refused.count, refused.error_class) == (2, "PermanentError")
+    assert refused.message in ("f1 is refused", "f2 is refused")
+    assert (unreadable.count, unreadable.newest_at) == (1, newest.failed_at)
 
 
 async def test_letters_of_a_schema_drift_are_replayed_together(reader: Reader) -> None:

@@ -46,19 +46,8 @@ async def test_dead_letters_are_listed_shown_replayed_and_discarded(hub: Command
     first = min(item["offset"] for item in listed)
     by_offset = {item["offset"] - first: item for item in listed}
     assert by_offset[0]["category"] == "config_validation"
-    groups = json.loads((await cli(hub, "dlq", "list", "--groups", "--json")).stdout)
-    assert [item["count"] for item in groups] == [2, 2]
-    shown = await cli(hub, "dlq", "list", "--topic", DEAD, "--category", "message_decode")
-    assert shown.stdout.count("message_decode") == 2
-    assert by_offset[1]["id"][:8] in shown.stdout
     told = json.loads((await cli(hub, "dlq", "show", by_offset[1]["id"], "--json")).stdout)
     assert (told["value_text"], told["value_base64"]) == (None, "/wAgbm8gSlNPTg==")
-    seen = (await cli(hub, "dlq", "show", by_offset[2]["id"][:8])).stdout
-    assert "\x1b" not in seen
-    assert "\\x1b[2J" in seen.replace("\\u001b", "\\x1b")
-
-    refused = await cli(hub, "dlq", "replay", code=2)
-    assert "name letters, give a filter, or say --all" in refused.stderr
     counted = await cli(hub, "dlq", "replay", "--topic", "scan.requested", "--dry-run")
     assert "Would replay 4, refused 0." in counted.stdout
     assert await hub.count("meta.dead_letters where status = 'open'") == 4
@@ -70,7 +59,6 @@ async def test_dead_letters_are_listed_shown_replayed_and_discarded(hub: Command
     again = await cli(hub, "replay", by_offset[0]["id"], code=1)
     assert f"letter {by_offset[0]['id']} was replayed by" in again.stderr
 
-    await cli(hub, "dlq", "discard", by_offset[1]["id"], code=2)
     gone = await cli(
         hub, "dlq", "discard", "--category", "message_decode", "--since", "1h", "--reason",
         "test data", "--wait",
@@ -85,10 +73,6 @@ async def test_dead_letters_are_listed_shown_replayed_and_discarded(hub: Command
         ("discarded", "test data"),
         ("open", None),
     ]
-    nothing = await cli(hub, "dlq", "replay", "--consumer", "ingestor")
-    assert nothing.stdout == "No open dead letter fits: nothing to do.\n"
-    unknown = await cli(hub, "dlq", "show", "ffffffff-no", code=1)
-    assert "there is no dead letter ffffffff-no" in unknown.stderr
     sent = await cli(hub, "dlq", "replay", "--all")
     assert sent.stdout.startswith(f"Asked for the replay of 1 dead letters of {DEAD} (command ")
 

@@ -70,3 +70,20 @@ def test_help_shows_examples(command: str) -> None:
 
     assert result.exit_code == 0
     assert f"penstock {command}" in result.stdout.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["replay"], "name letters, give a filter, or say --all"),
+        (["dlq", "discard", "--reason", "x"], "name letters, give a filter, or say --all"),
+        (["dlq", "discard", "3f0c12ab"], "Missing option"),
+    ],
+)
+def test_misspelt_commands_end_with_2_before_anything_is_asked(
+    arguments: list[str], told: str
+) -> None:
+    result = CliRunner().invoke(cli.app, arguments)
+
+    assert result.exit_code == 2
+    assert told in result.output
