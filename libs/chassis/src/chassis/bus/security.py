@@ -16,6 +16,7 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
@@ -123,6 +124,8 @@ async def explain(settings: KafkaSettings, error: Exception) -> str:
     for host, port, _ in collect_hosts(settings.bootstrap_servers, randomize=False):
         if refusal := await _refusal(settings, host, port):
             return refusal
+    if isinstance(error, KafkaConnectionError):
+        return f"no broker is reached at {settings.bootstrap_servers}"
     return str(error) or type(error).__name__
 
 
