@@ -133,7 +133,11 @@ class _Parts:
                 for item in self._of("triggers", oid)
             ),
             sequences=tuple(
-                DatabaseSequence(column=item["column"], ref=TableRef(item["schema"], item["name"]))
+                DatabaseSequence(
+                    column=item["column"],
+                    ref=TableRef(item["schema"], item["name"]),
+                    is_owned=item["is_owned"],
+                )
                 for item in self._of("sequences", oid)
             ),
             partition_key=tuple(row["partition_key"] or ()),
@@ -203,6 +207,11 @@ class _Parts:
 
 def _facts(row: Any, leaves: Sequence[Any]) -> dict[str, str]:
     facts = {"owner": row["owner"]}
+    for name in ("grants", "options", "replica_index"):
+        if row[name]:
+            facts[name] = row[name]
+    if row["replica_identity"] != "d":
+        facts["replica_identity"] = row["replica_identity"]
     if row["partition_by"]:
         facts["partition_by"] = row["partition_by"]
     if any(leaf["is_parent"] for leaf in leaves):

@@ -16,6 +16,15 @@ select c.oid, n.nspname::text as schema, c.relname::text as name,
     (select coalesce(sum(pg_table_size(l.oid)), 0)
      from pg_class l where l.oid = c.oid
         or l.oid in (select relid from pg_partition_tree(c.oid))) as estimated_bytes,
+    (select string_agg(format('grant %s on {table} to %s%s', a.privilege_type,
+            case a.grantee when 0 then 'public'
+                else quote_ident(pg_get_userbyid(a.grantee)) end,
+            case when a.is_grantable then ' with grant option' else '' end), E'\\n')
+     from aclexplode(c.relacl) a where a.grantee <> c.relowner) as grants,
+    array_to_string(c.reloptions, ', ') as options,
+    c.relreplident::text as replica_identity,
+    (select x.relname::text from pg_index i join pg_class x on x.oid = i.indexrelid
+     where i.indrelid = c.oid and i.indisreplident) as replica_index,
     array(select distinct 'view ' || v.oid::regclass::text
           from pg_depend d
           join pg_rewrite r on r.oid = d.objid and d.classid = 'pg_rewrite'::regclass
@@ -26,6 +35,26 @@ select c.oid, n.nspname::text as schema, c.relname::text as name,
           union all
           select 'publication ' || p.pubname from pg_publication_rel r
           join pg_publication p on p.oid = r.prpubid where r.prrelid = c.oid
+          union all
+          select 'function ' || d.objid::regprocedure::text from pg_depend d
+          where d.classid = 'pg_proc'::regclass and d.deptype = 'n'
+            and (d.refclassid, d.refobjid) in
+                (('pg_class'::regclass, c.oid), ('pg_type'::regclass, c.reltype))
+          union all
+          select 'column ' || d.objid::regclass::text from pg_depend d
+          where d.classid = 'pg_class'::regclass and d.deptype = 'n'
+            and d.refclassid = 'pg_type'::regclass and d.refobjid = c.reltype
+          union all
+          select 'rule ' || r.rulename from pg_rewrite r where r.ev_class = c.oid
+          union all
+          select 'table ' || i.inhrelid::regclass::text from pg_inherits i
+          where i.inhparent = c.oid and c.relkind = 'r'
+          union all
+          select 'table ' || i.inhparent::regclass::text from pg_inherits i
+          where i.inhrelid = c.oid
+          union all
+          select 'grant on column ' || a.attname from pg_attribute a
+          where a.attrelid = c.oid and a.attacl is not null
           order by 1) as dependants
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
@@ -121,19 +150,20 @@ order by 1, 2
 
 SEQUENCES = """
 select a.attrelid as oid, a.attname::text as column, n.nspname::text as schema,
-    s.relname::text as name
+    s.relname::text as name, bool_or(found.is_owned) as is_owned
 from (
-    select d.refobjid as relid, d.refobjsubid as number, d.objid as sequence
+    select d.refobjid as relid, d.refobjsubid as number, d.objid as sequence, true as is_owned
     from pg_depend d
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
       and d.deptype in ('a', 'i') and d.refobjid = any($1::oid[])
     union
-    select f.adrelid, f.adnum, d.refobjid
+    select f.adrelid, f.adnum, d.refobjid, false
     from pg_attrdef f join pg_depend d on d.objid = f.oid and d.classid = 'pg_attrdef'::regclass
     where d.refclassid = 'pg_class'::regclass and f.adrelid = any($1::oid[])
 ) found
 join pg_class s on s.oid = found.sequence and s.relkind = 'S'
 join pg_namespace n on n.oid = s.relnamespace
 join pg_attribute a on a.attrelid = found.relid and a.attnum = found.number
+group by 1, 2, 3, 4
 order by 1, 2, 4
 """

@@ -63,6 +63,10 @@ class Connections:
         settings = dict(_RENDERING)
         if self._side is Side.SOURCE:
             settings["default_transaction_read_only"] = "on"
+        else:
+            # Our checkpoint lies elsewhere: what it counts on must survive a crash of the target,
+            # also where others are content to lose the last half second.
+            settings["synchronous_commit"] = "on"
         with translated(self._side):
             self._pool = await asyncpg.create_pool(
                 host=config.server,

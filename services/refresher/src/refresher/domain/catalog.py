@@ -167,6 +167,8 @@ class Sequence:
 
     column: str
     ref: TableRef
+    is_owned: bool = False
+    """Whether it belongs to the column, and would be dropped with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,10 @@ from functools import cmp_to_key
 from refresher.domain.catalog import Catalog, Column, Table, TypeKind
 from refresher.domain.config import LocalRows, Strategy, SyncMode, TableConfig
 from refresher.domain.dialect import TableDraft
-from refresher.domain.pgsql import names, reading
+from refresher.domain.pgsql import names, reading, rename
 from refresher.domain.pgsql.merge import Merge, staging_ref, undo_ref
 from refresher.domain.pgsql.names import quote
+from refresher.domain.pgsql.rename import Rename
 from refresher.domain.pgsql.switch import Exchange, affected
 from refresher.domain.pgsql.writing import write_statements
 from refresher.domain.plan import Swap, TablePlan, Window
@@ -18,6 +19,7 @@ from refresher.domain.statements import Statement
 from refresher.domain.values import compare
 
 _TYPE = re.compile(r"^(?P<name>[a-z ]+?)(?:\((?P<size>\d+)(?:,(?P<scale>-?\d+))?\))?$")
+_EXCHANGES = (Swap.PARTITIONS, Swap.RENAME)
 _INTEGERS = ("smallint", "integer", "bigint")
 _STATES = {
     "enabled": "enable trigger",
@@ -45,10 +47,13 @@ class PostgresDialect:
         )
         if config.strategy is Strategy.SIMPLE_COPY:
             return plain, why
-        obstacle = _obstacle(config, target, refreshed)
-        if obstacle is None:
-            return Swap.PARTITIONS, "partitions change places"
-        return plain, f"no exchange of partitions, because {obstacle}; {why}"
+        swap, what = (
+            (Swap.PARTITIONS, "partitions change places")
+            if _is_partitioned(target)
+            else (Swap.RENAME, "the whole table changes places")
+        )
+        obstacle = next(_obstacles(config, target, refreshed), None)
+        return (swap, what) if obstacle is None else (plain, f"no exchange: {obstacle}; {why}")
 
     def compare_types(self, source: Column, target: Column) -> str:
         """Return `same`, `wider` or `incompatible`."""
@@ -88,7 +93,7 @@ class PostgresDialect:
     def table_plan(self, draft: TableDraft, base: TablePlan) -> TablePlan:
         """Return `base` with names and statements of one table."""
         plan = replace(base, staging=staging_ref(draft), undo=undo_ref(draft))
-        parts = Exchange(draft, plan) if draft.swap is Swap.PARTITIONS else Merge(draft, plan)
+        parts = _made_of(draft, plan)
         clean: tuple[Statement, ...]
         forget: tuple[Statement, ...]
         if isinstance(parts, Exchange):
@@ -157,13 +162,15 @@ class PostgresDialect:
         )
 
 
-def _obstacle(config: TableConfig, target: Table, refreshed: Sequence[Table]) -> str | None:
-    """Return what keeps a table's partitions from being exchanged, or None."""
-    return next(iter(_obstacles(config, target, refreshed)), None)
+def _is_partitioned(target: Table) -> bool:
+    return "partition_by" in target.facts
 
 
 def _obstacles(config: TableConfig, target: Table, refreshed: Sequence[Table]) -> Iterator[str]:
-    if not target.partitions:
+    """Yield what keeps a table or its partitions from changing places."""
+    if not _is_partitioned(target):
+        yield from rename.obstacles(target)
+    elif not target.partitions:
         yield "the table has no partitions"
     if target.facts.get("levels") == "many":
         yield "its partitions have partitions"
@@ -174,6 +181,8 @@ def _obstacles(config: TableConfig, target: Table, refreshed: Sequence[Table]) -
         yield "rows of the testers stay"
     if not config.truncate_target:
         yield "`truncate_target` is false"
+    if config.not_carried:
+        yield f"{config.not_carried[0]} is left alone"
     if config.sync_mode is not SyncMode.FULL_REPLACE:
         yield from _bound_by_window(config, target)
 
@@ -188,6 +197,8 @@ def _bound_by_references(target: Table, refreshed: Sequence[Table]) -> Iterator[
 
 
 def _bound_by_window(config: TableConfig, target: Table) -> Iterator[str]:
+    if not _is_partitioned(target):
+        yield "only a part of the rows is read"
     if (config.incremental_column,) != target.partition_key:
         yield f"it is partitioned by something else than `{config.incremental_column}`"
     if any(item.is_default for item in target.partitions):
@@ -246,16 +257,28 @@ def _schema_statements(draft: TableDraft) -> tuple[Statement, ...]:
     return (*added, *widened)
 
 
+def _made_of(draft: TableDraft, plan: TablePlan) -> Merge | Exchange:
+    """Return the maker of a table's statements."""
+    match draft.swap:
+        case Swap.PARTITIONS:
+            return Exchange(draft, plan)
+        case Swap.RENAME:
+            return Rename(draft, plan)
+        case _:
+            return Merge(draft, plan)
+
+
 def _split(
     drafts: Sequence[TableDraft], plans: Sequence[TablePlan]
 ) -> tuple[list[Merge], list[Exchange]]:
     merges: list[Merge] = []
     exchanges: list[Exchange] = []
     for draft, plan in zip(drafts, plans, strict=True):
-        if draft.swap is Swap.PARTITIONS:
-            exchanges.append(Exchange(draft, plan))
+        parts = _made_of(draft, plan)
+        if isinstance(parts, Exchange):
+            exchanges.append(parts)
         else:
-            merges.append(Merge(draft, plan))
+            merges.append(parts)
     return merges, exchanges
 
 
@@ -263,7 +286,7 @@ def _locks(drafts: Sequence[TableDraft]) -> list[Statement]:
     """Return the locks, in one order for everybody, so that two swaps do not wait in a circle."""
     statements = []
     for draft in sorted(drafts, key=lambda item: item.target.ref):
-        mode = "access exclusive" if draft.swap is Swap.PARTITIONS else "share row exclusive"
+        mode = "access exclusive" if draft.swap in _EXCHANGES else "share row exclusive"
         statements.append(
             Statement(
                 sql=f"lock table {names.table(draft.target.ref)} in {mode} mode",
@@ -305,7 +328,7 @@ def _triggers(drafts: Sequence[TableDraft], *, on: bool) -> list[Statement]:
             table=draft.config.name,
         )
         for draft in drafts
-        if draft.swap is not Swap.PARTITIONS
+        if draft.swap not in _EXCHANGES
         for trigger in draft.target.triggers
         if trigger.state in _STATES
     ]
@@ -323,7 +346,7 @@ def _moved_sequences(drafts: Sequence[TableDraft], plans: Sequence[TablePlan]) -
     return [
         statement
         for draft, plan in zip(drafts, plans, strict=True)
-        if draft.swap is Swap.PARTITIONS
+        if draft.swap in _EXCHANGES
         for statement in Merge(draft, plan).sequences()
     ]
 

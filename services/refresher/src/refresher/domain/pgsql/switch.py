@@ -5,7 +5,7 @@ exchange under the lock is a change of catalogs. The old tables are kept as they
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from refresher.domain.catalog import Index, Partition, TableRef
@@ -108,7 +108,7 @@ class Exchange:
                 *self._references(leaf),
                 *(
                     self._say(grant, "grant what was granted")
-                    for grant in _grants(leaf.partition, leaf.fresh)
+                    for grant in grants(leaf.partition.facts, leaf.fresh)
                 ),
                 self._say(f"analyze {fresh}", "gather statistics of the partition"),
             ]
@@ -163,16 +163,20 @@ class Exchange:
         return statements
 
     def _out(self, leaf: Leaf, number: int, *, keep: TableRef, mark: str) -> list[Statement]:
-        """Return what takes the present partition away; the indexes get names of ours."""
-        live = leaf.partition.ref
-        statements = [
+        """Return what takes the present partition away."""
+        return [
             self._say(
-                f"alter table {self._target} detach partition {names.table(live)}",
+                f"alter table {self._target} detach partition {names.table(leaf.partition.ref)}",
                 "take the old partition out",
                 lock="ACCESS EXCLUSIVE",
-            )
+            ),
+            *self._aside(leaf, number, keep=keep, mark=mark),
         ]
-        statements += [
+
+    def _aside(self, leaf: Leaf, number: int, *, keep: TableRef, mark: str) -> list[Statement]:
+        """Return what puts a table among ours; its indexes get names of ours."""
+        live = leaf.partition.ref
+        statements = [
             self._say(
                 f"alter index {names.table(TableRef(live.schema, index.name))} "
                 f"rename to {quote(f'{mark}_{self._draft.run}_{number}_{position}')}",
@@ -183,12 +187,12 @@ class Exchange:
         statements += [
             self._say(
                 f"alter table {names.table(live)} rename to {quote(keep.name)}",
-                "rename the old partition",
+                "rename the old rows",
             ),
             self._say(
                 f"alter table {names.table(TableRef(live.schema, keep.name))} "
                 f"set schema {quote(keep.schema)}",
-                "put the old partition aside",
+                "put the old rows aside",
             ),
         ]
         return statements
@@ -196,16 +200,8 @@ class Exchange:
     def _into(self, leaf: Leaf, number: int, *, place: TableRef, mark: str) -> list[Statement]:
         """Return what puts a partition in place, under the names that were there before."""
         live = leaf.partition.ref
-        statements = [
-            self._say(
-                f"alter table {names.table(place)} set schema {quote(live.schema)}",
-                "bring the new partition",
-            ),
-            self._say(
-                f"alter table {names.table(TableRef(live.schema, place.name))} "
-                f"rename to {quote(live.name)}",
-                "rename the new partition",
-            ),
+        return [
+            *self._bring(leaf, place=place),
             self._say(
                 f"alter table {self._target} attach partition {names.table(live)} "
                 f"{leaf.partition.bound}",
@@ -216,8 +212,27 @@ class Exchange:
                 f"alter table {names.table(live)} drop constraint if exists {_BOUND}",
                 "drop the proof, which the bound replaces",
             ),
+            *self._name_indexes(leaf, number, mark=mark),
         ]
-        statements += [
+
+    def _bring(self, leaf: Leaf, *, place: TableRef) -> list[Statement]:
+        """Return what puts a table among the live ones."""
+        live = leaf.partition.ref
+        return [
+            self._say(
+                f"alter table {names.table(place)} set schema {quote(live.schema)}",
+                "bring the new rows",
+            ),
+            self._say(
+                f"alter table {names.table(TableRef(live.schema, place.name))} "
+                f"rename to {quote(live.name)}",
+                "rename the new rows",
+            ),
+        ]
+
+    def _name_indexes(self, leaf: Leaf, number: int, *, mark: str) -> list[Statement]:
+        live = leaf.partition.ref
+        return [
             self._say(
                 f"alter index {names.table(self._index_name(live, mark, number, position))} "
                 f"rename to {quote(index.name)}",
@@ -225,7 +240,6 @@ class Exchange:
             )
             for position, index in enumerate(leaf.partition.indexes)
         ]
-        return statements
 
     def _index_name(self, live: TableRef, mark: str, number: int, position: int) -> TableRef:
         return TableRef(live.schema, f"{mark}_{self._draft.run}_{number}_{position}")
@@ -270,8 +284,9 @@ class Exchange:
         return Statement(sql=sql, purpose=purpose, table=self._key, lock=lock)
 
 
-def _grants(partition: Partition, fresh: TableRef) -> list[str]:
-    found = partition.facts.get("grants", "")
+def grants(facts: Mapping[str, str], fresh: TableRef) -> list[str]:
+    """Return what gives a new table the privileges of the old one."""
+    found = facts.get("grants", "")
     return [line.replace("{table}", names.table(fresh)) for line in found.split("\n") if line]
 
 
