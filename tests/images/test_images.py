@@ -3,14 +3,12 @@
 import json
 import shutil
 import socket
-import uuid
 from collections.abc import Generator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
-from tests.support.addresses import KafkaAddress, PostgresAddress, S3Address
+from tests.support.addresses import KafkaAddress, S3Address
 from tests.support.errors import MissingServerError
 from tests.support.eventually import wait_until
 from tests.support.images import Builder, Sandbox
@@ -47,15 +45,6 @@ def service_image(builder: Builder) -> str:
 @pytest.fixture(scope="module")
 def command_image(builder: Builder) -> str:
     return builder.build("penstock")
-
-
-@pytest.fixture
-async def empty_database(postgres: PostgresAddress) -> str:
-    name = f"image_{uuid.uuid4().hex[:8]}"
-    connection = await asyncpg.connect(postgres.url)
-    await connection.execute(f'create database "{name}"')
-    await connection.close()
-    return postgres.database(name)
 
 
 def _free_port() -> int:
@@ -110,12 +99,12 @@ def test_the_migrations_and_a_service_run_read_only_and_unprivileged(
     service_image: str,
     command_image: str,
     *,
-    empty_database: str,
+    empty_database_url: str,
     kafka: KafkaAddress,
     s3: S3Address,
     tmp_path: Path,
 ) -> None:
-    servers = {"DATABASE_URL": empty_database} | kafka.env | s3.env
+    servers = {"DATABASE_URL": empty_database_url} | kafka.env | s3.env
     with builder.mounted(command_image) as root:
         commands = Sandbox(
             root=root, config=builder.config(command_image), environment=servers, mounts=CONFIG
@@ -135,7 +124,7 @@ def test_the_migrations_and_a_service_run_read_only_and_unprivileged(
         box = Sandbox(root=root, config=config, environment=servers | SHARE | port, mounts=CONFIG)
         with box.running(log := tmp_path / "ingestor.log") as service:
             health = config["Healthcheck"]["Test"][1:]
-            wait_until(lambda: service.has_ended or not box.run(*health).returncode, timeout=120)
+            wait_until(lambda: service.has_ended or not box.run(*health).returncode, timeout=300)
             assert not service.has_ended, log.read_text()[-2000:]
             facts = service.facts()
             code = service.stop()

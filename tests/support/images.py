@@ -138,7 +138,7 @@ class Sandbox:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run something to its end."""
         return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, timeout=180, check=False
+            self.command(*arguments), capture_output=True, text=True, timeout=600, check=False
         )
 
     @contextlib.contextmanager
