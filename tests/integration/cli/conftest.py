@@ -14,14 +14,14 @@ from chassis.clock import SystemClock
 from chassis.commands import CommandSpec, command_handler
 from chassis.db import Database
 from chassis.dead_letters import replay_handler, replay_jobs
-from chassis.runs import RunContext, RunWorker
+from chassis.runs import RunContext, RunWorker, worker
 from chassis.settings import KafkaSettings
 from contracts.runs import RunCounts
 from contracts.topics import REPLAY_REQUESTED, SCAN_REQUESTED
 from tests.support.addresses import KafkaAddress
 from tests.support.databases import opened
 from tests.support.hub import background
-from tests.support.runs import fetch, shorten_waits
+from tests.support.runs import fetch
 from tests.support.topics import lay_topics
 
 SERVICE = "scanner"
@@ -52,7 +52,7 @@ async def _look(_: RunContext) -> RunCounts:
 async def hub(
     kafka: KafkaAddress, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[CommandedHub]:
-    shorten_waits(monkeypatch)
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.2)
     await lay_topics(kafka)
     settings = KafkaSettings.model_validate({**kafka.env, "KAFKA_SESSION_TIMEOUT_SECONDS": "6"})
     clock = SystemClock()
@@ -63,7 +63,8 @@ async def hub(
         spec = CommandSpec(SCAN_REQUESTED, "scan", lambda: hub.sources)
         bus.subscribe(SCAN_REQUESTED, command_handler(spec, service=SERVICE, clock=clock))
         bus.subscribe(REPLAY_REQUESTED, replay_handler(service=SERVICE))
-        worker = RunWorker(database, {"scan": _look} | replay_jobs(clock), clock=clock)
-        for run in (bus.run, Relay(database, settings, lease_seconds=3).run, worker.run):
+        jobs = {"scan": _look} | replay_jobs(clock)
+        runs = RunWorker(database, jobs, clock=clock, concurrency=1)
+        for run in (bus.run, Relay(database, settings).run, runs.run):
             await stack.enter_async_context(background(run))
         yield hub

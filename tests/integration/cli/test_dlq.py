@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from tests.integration.cli.conftest import CommandedHub
@@ -33,6 +34,7 @@ async def send(hub: CommandedHub, *values: bytes) -> None:
         await producer.stop()
 
 
+@pytest.mark.timeout(300)  # seven processes of the command line, side by side with other tests
 async def test_dead_letters_are_listed_shown_replayed_and_discarded(hub: CommandedHub) -> None:
     hostile = b'{"source": "nas", "\x1b[2J": "\xe2\x80\xae<script>"}'
     await send(hub, b'{"source": "archive"}', b"\xff\x00 no JSON", hostile, b'{"source": "lost"}')
