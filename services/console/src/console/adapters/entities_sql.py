@@ -47,9 +47,11 @@ order by f.place, h.entity_id limit $4
 
 HEAD = f"""
 select {_LINE}, case when h.status = 'rejected' then (
-    select e.message from meta.record_errors e
-    where e.service = 'transformer' and e.source = h.entity_type and e.external_id = h.entity_id
-    order by e.id desc limit 1) end as rejected_because
+    select message from (
+        select source, external_id, message, occurred_at from meta.record_errors
+        where service = 'transformer' order by occurred_at desc limit 20000) recent
+    where source = h.entity_type and external_id = h.entity_id
+    order by occurred_at desc limit 1) end as rejected_because
 from silver.heads h where h.entity_type = $1 and h.entity_id = $2
 """  # noqa: S608 - as above
 

@@ -103,11 +103,14 @@ union all
 (select {_POLL} from scanner.polls p where p.source = $1 order by p.started_at desc limit {_SCANS})
 """  # noqa: S608 - as above
 
+# Of what the whole scanner noted lately: no index leads to the errors of one source.
 _ERRORS_OF = """
-select occurred_at as at, category, error_class, message, source, external_id
-from meta.record_errors
-where service = 'scanner' and source = $1 and occurred_at > clock_timestamp() - interval '7 days'
-order by occurred_at desc limit $2
+select at, category, error_class, message, source, external_id from (
+    select occurred_at as at, category, error_class, message, source, external_id
+    from meta.record_errors
+    where service = 'scanner' and occurred_at > clock_timestamp() - interval '7 days'
+    order by occurred_at desc limit 5000) recent
+where source = $1 order by at desc limit $2
 """
 
 _HELD = """
