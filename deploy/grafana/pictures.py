@@ -4,6 +4,7 @@ They show what a Prometheus answered, panel by panel, in the order and with the 
 dashboard. `make pictures` runs the demo and draws them anew.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ _FIXED = {
 }
 """A service has the same colour everywhere; other names get one by their order of appearance."""
 
-_MOST_SERIES = 8
+_MOST_SERIES = 6
+_PRESENT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,11 @@ def lines_of(panel: Panel, ask: Asks) -> list[Line]:
             if pairs:
                 times, values = zip(*pairs, strict=True)
                 found.append(Line(_name(query.legend, series["metric"]), times, values))
-    return found
+    if panel.kind == "series" or not found:
+        return found
+    # The others show the present, not what once was.
+    newest = max(line.times[-1] for line in found)
+    return [line for line in found if line.times[-1] > newest - _PRESENT_SECONDS]
 
 
 def _name(legend: str, labels: Mapping[str, str]) -> str:
@@ -139,14 +145,17 @@ def _series(axes: Axes, panel: Panel, lines: Sequence[Line]) -> None:
     for line in shown:
         minutes = [(at - start) / 60 for at in line.times]
         axes.plot(minutes, line.values, linewidth=1.3, color=colours[line.name], label=line.name)
-        axes.fill_between(minutes, line.values, alpha=0.08, color=colours[line.name], linewidth=0)
+        if panel.is_stacked:
+            axes.fill_between(
+                minutes, line.values, alpha=0.1, color=colours[line.name], linewidth=0
+            )
     axes.set_ylim(0, _ceiling(panel, shown))
     for value, colour in panel.thresholds:
         if value is not None and value <= axes.get_ylim()[1]:
             axes.axhline(value, color=_COLOURS[colour], linewidth=0.9, linestyle=(0, (4, 3)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value, panel.unit)))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} min"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.tick_params(length=0, labelsize=7, labelcolor=_FAINT)
     axes.grid(axis="y", color=_GRID, linewidth=0.7)
@@ -175,13 +184,13 @@ def _ceiling(panel: Panel, lines: Sequence[Line]) -> float:
 
 
 def _colours(names: Sequence[str]) -> dict[str, str]:
+    owners = {name: _FIXED.get(name.partition(" ")[0]) for name in names}
     found: dict[str, str] = {}
-    spare = iter([colour for colour in _PALETTE if colour not in _FIXED.values()] * 3)
-    for name in dict.fromkeys(names):
-        owner = name.partition(" ")[0]
-        colour = _FIXED.get(owner)
-        found[name] = colour if colour and colour not in found.values() else next(spare)
-    return found
+    for name, colour in owners.items():
+        if colour and colour not in found.values():
+            found[name] = colour
+    spare = itertools.cycle(colour for colour in _PALETTE if colour not in found.values())
+    return {name: found.get(name) or next(spare) for name in owners}
 
 
 def _stat(axes: Axes, panel: Panel, lines: Sequence[Line]) -> None:
@@ -270,6 +279,12 @@ def _judged(panel: Panel, value: float) -> str:
         if limit is None or value >= limit:
             colour = name
     return _COLOURS[colour]
+
+
+def clock(minutes: float) -> str:
+    """Return minutes and seconds since the start."""
+    seconds = round(minutes * 60)
+    return f"{seconds // 60}:{seconds % 60:02d}"
 
 
 _STEPS = {

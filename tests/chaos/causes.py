@@ -81,7 +81,7 @@ class Causes:
     def lose_kafka(self) -> None:
         with self._outage(PartName.KAFKA):
             self._edit_files()
-            self._until("OutboxOld", "LeaseNotHeld")
+            self._until("OutboxOld")
 
     def lose_the_share(self) -> None:
         """The share hangs: a scan does not end, the next one waits, the source grows old."""
@@ -95,7 +95,7 @@ class Causes:
                     overlap=OverlapPolicy.QUEUE,
                 )
                 asyncio.run(send_command(self._kafka, SCAN_REQUESTED, command))
-            self._until("SourceDown", "SourceStale", "RunsQueued")
+            self._until("SourceStale", "RunsQueued")
 
     # --- people
     def wait_for_people(self) -> None:
@@ -117,9 +117,10 @@ class Causes:
         asyncio.run(self._send(name, [b"not a command"] * 3))
         self._until_seen(f"penstock_consumer_committed_offset{{topic='{name}'}} > 0")
         self._hub.stop("refresher")
+        # Its lease lasts; whoever comes next has to wait for it.
         asyncio.run(self._make_anew(name, REFRESH_REQUESTED.partitions))
         self._hub.start("refresher")
-        self._until("PositionReset")
+        self._until("PositionReset", "LeaseNotHeld")
 
     def let_a_service_crash(self) -> None:
         """The transformer is killed, stays away, comes back and is killed again."""

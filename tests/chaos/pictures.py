@@ -21,7 +21,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="penstock-pictures-"))
     FOLDER.mkdir(exist_ok=True)
     try:
-        with monitored_demo(folder, files=24) as hub:
+        with monitored_demo(folder, files=16) as hub:
             time.sleep(_QUIET_SECONDS)
             for board in BOARDS:
                 name = board.uid.removeprefix("penstock-")

@@ -30,6 +30,7 @@ ALERTS = [
     if "alert" in rule
 ]
 ONLY_PROMTOOL = {
+    "SourceDown": "a share that hangs is not given up soon enough; its gauge is tested with scans",
     "HandlerBug": "needs a bug in a handler",
     "AnnouncementsUnanswered": "needs every repetition to fail for hours",
     "RefreshNotVerified": "needs two databases of which one changes during the load",
@@ -46,7 +47,6 @@ ONLY_PROMTOOL = {
     "WrdsSyncCredentialExpiring": "needs an account",
     "WrdsSyncManifestMismatch": "needs an archive; tested with the fake one",
     "WrdsSyncDurationSloBreach": "needs an hour",
-    "WrdsSyncDataLate": "needs an archive that has published; tested with the calendar",
 }
 """Alerts for which no cause is brought about here, and why."""
 

@@ -71,7 +71,7 @@ FLEET = Board(
                     says="Held deletions, drifts and refreshes that wait for a person.",
                     kind="stat",
                     queries=(
-                        Query("sum(max by (source) (scanner_held_deletions))", "held deletions"),
+                        Query("sum(max by (source) (scanner_held_deletions))", "deletions"),
                         Query("sum(max by (service) (penstock_waiting_drifts))", "drifts"),
                         Query("max(refresher_plans_waiting) or vector(0)", "refreshes"),
                     ),

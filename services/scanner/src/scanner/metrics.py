@@ -106,6 +106,7 @@ def begin_source(source: str) -> None:
     """Let the counters of a source begin at 0, as those above."""
     for change in ("added", "modified", "deleted"):
         FILES_CHANGED.labels(source, change)
+    for change in ("new", "changed", "repeated", "deleted"):
         RECORDS_CHANGED.labels(source, change)
     for category in (ErrorCategory.CONTENT_VALIDATION, ErrorCategory.SOURCE_REQUEST):
         RECORD_FAILURES.labels(source, category.value)
