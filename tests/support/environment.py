@@ -11,6 +11,7 @@ _OURS = (
     "AWS_",
     "CLIENT_MACHINE_NAME",
     "CONFIG_PATH",
+    "CONSOLE_",
     "DATABASE_",
     "INGESTOR_",
     "KAFKA_",

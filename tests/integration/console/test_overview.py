@@ -12,7 +12,8 @@ from tests.integration.console.ledger import add_runs
 
 _WAITING = """
 insert into scanner.held_deletions (source, path, scan_id, reason, held_at)
-select 'nas', path, gen_random_uuid(), 'too many', now() from unnest(array['a.xml', 'b.xml']) as path;
+select 'nas', path, gen_random_uuid(), 'too many', now()
+from unnest(array['a.xml', 'b.xml']) as path;
 insert into meta.record_errors (service, source, category, error_class, message)
 values ('ingestor', 'nas', 'content_parse', 'X', 'cut off');
 insert into meta.outbox (id, service, topic, key, value, created_at)

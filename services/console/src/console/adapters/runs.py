@@ -60,9 +60,14 @@ select distinct service, kind from (
 """
 
 _COMMAND = """
-select s.command_id, s.topic, s.target, s.actor, s.sent_at, c.outcome, c.run_id
+select s.command_id, s.topic, s.target, s.actor, s.sent_at, c.run_id, refused.message as refusal,
+       coalesce(c.outcome, case when refused.message is not null then 'refused' end) as outcome
 from console.commands s
 left join meta.commands c on c.command_id = s.command_id and c.topic = s.topic
+left join lateral (
+    select message from meta.dead_letters d
+    where d.failed_at >= s.sent_at and d.event_id = s.command_id and d.topic = s.topic
+    limit 1) refused on true
 where s.command_id = $1
 limit 1
 """
@@ -113,7 +118,7 @@ class PostgresRuns:
                 return None
             run = row["run_id"] and await connection.fetchrow(_FIND, row["run_id"])
         facts = {name: value for name, value in row.items() if name != "run_id"}
-        return SentCommand(**facts, refusal=None, run=_line(run) if run else None)
+        return SentCommand(**facts, run=_line(run) if run else None)
 
     async def command_body(self, run_id: uuid.UUID) -> tuple[str, Mapping[str, Any]] | None:
         """Return topic and body of the command that led to a run."""

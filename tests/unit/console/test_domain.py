@@ -1,0 +1,53 @@
+import pytest
+
+from console.domain.credentials import (
+    digest,
+    form_token,
+    is_form_token,
+    new_api_token,
+    new_token,
+)
+from console.domain.paging import decode_cursor, encode_cursor
+from console.domain.passwords import problem_with
+from console.domain.roles import Role
+
+
+def test_each_role_includes_those_before_it() -> None:
+    assert [Role.OPERATOR.includes(role) for role in Role] == [True, True, False, False]
+
+
+def test_a_form_token_follows_from_its_cookie_alone() -> None:
+    cookie = new_token()
+    assert is_form_token(form_token(cookie), cookie)
+    assert not is_form_token(form_token(new_token()), cookie)
+    assert not is_form_token("", cookie)
+    assert not is_form_token("é", cookie)
+    assert form_token(cookie) not in (cookie, digest(cookie).hex())
+
+
+def test_a_leaked_api_token_can_be_recognised() -> None:
+    assert new_api_token().startswith("pst_")
+    assert new_api_token() != new_api_token()
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        ("elevenchars", "12 characters"),
+        ("x" * 201, "at the most"),
+        ("i-am-ANN-and-nobody-else", "the name"),
+        ("abababababab", "too few"),
+        ("correct horse battery", None),
+    ],
+)
+def test_passwords_are_long_and_do_not_follow_from_the_name(
+    password: str, problem: str | None
+) -> None:
+    found = problem_with(password, name="ann")
+    assert found is None if problem is None else problem in (found or "")
+
+
+def test_a_cursor_is_read_back_and_a_made_up_one_is_the_start() -> None:
+    assert decode_cursor(encode_cursor("2026-01-02", "x"), parts=2) == ("2026-01-02", "x")
+    for made_up in ("", "x", "!!!!", "e30", encode_cursor("one"), "ÿÿÿÿ"):
+        assert decode_cursor(made_up, parts=2) is None
