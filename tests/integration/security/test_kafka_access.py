@@ -183,7 +183,7 @@ async def test_who_is_refused_is_told_why_in_one_sentence_and_tries_again_withou
 
     with structlog.testing.capture_logs() as lines:
         async with background(bus.run):
-            await asyncio.sleep(3)
+            await asyncio.sleep(2)
 
     told = [line for line in lines if line["event"] == "kafka_unreachable"]
     assert told
