@@ -8,7 +8,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refresher.domain.catalog import TypeKind
@@ -69,14 +69,11 @@ def test_a_text_keeps_its_shape(text: str) -> None:
 
 
 TEXTS = st.lists(
-    st.text(
-        st.sampled_from("abZ09 -@éÜ王٣\0") | st.characters(exclude_categories=["Cs"]), max_size=70
-    ),
-    max_size=40,
-    unique=True,
+    st.text(st.sampled_from("abZ09 -@éÜ王٣\0\U00010400"), max_size=40), max_size=8, unique=True
 )
 
 
+@settings(max_examples=30, deadline=None)
 @given(TEXTS)
 def test_texts_are_masked_together_as_each_alone(texts: list[str]) -> None:
     masks = text_mask(KEY).mask_texts(texts)
