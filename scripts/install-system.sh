@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install what the local stack and the tests need besides Python: Java 17 or newer, Maven, Samba, the
 # two libraries that the SQL Server driver loads when it connects (its wheel brings the rest), a
-# directory server, promtool, rclone and kcat.
+# directory server, promtool, rclone, kcat and a browser.
 # As root through apt-get; otherwise it names the packages. Silent when nothing is missing.
 # With --without-samba, a missing Samba is said and accepted: a plain folder takes the share's place.
 set -euo pipefail
@@ -48,6 +48,7 @@ missing_packages() {
     command -v amtool > /dev/null || echo prometheus-alertmanager # for the tests of its example
     command -v rclone > /dev/null || echo rclone # for the backup of the mirror
     command -v kcat > /dev/null || echo kcat # for the tests of commands by any Kafka client
+    command -v chromium > /dev/null || echo chromium # for the tests of the console
 }
 
 # The stack runs a Samba of its own on a loopback port, and tests run a directory of theirs. The

@@ -11,7 +11,7 @@ from tests.support.console_seed.tables import seed_tables
 from tests.support.databases import opened
 
 
-async def _main(url: str) -> None:
+async def seed_everything(url: str) -> None:
     async with opened(url, "seed") as database:
         async with database.connection() as connection, connection.transaction():
             await seed_sources(connection)
@@ -23,4 +23,4 @@ async def _main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1]))
+    asyncio.run(seed_everything(sys.argv[1]))

@@ -67,7 +67,7 @@ class Copies:
         """Write `refresh.yaml`, with both databases pinned in it, and `datasets.yaml`."""
         self.archive.write_config(folder)
         self.shop.write_config(folder)
-        self.shop.write_config(folder, await _fingerprints(env))
+        self.shop.write_config(folder, await fingerprints(env))
 
     async def refresh(self, commander: Commander, view: DemoView) -> Sequence[Row]:
         """Refresh everything, then what is new; take that back."""
@@ -127,7 +127,7 @@ class Copies:
         return plan
 
 
-async def _fingerprints(env: Mapping[str, str]) -> Sequence[str]:
+async def fingerprints(env: Mapping[str, str]) -> Sequence[str]:
     """Return what both databases say they are, as an operator learns it: `refresher --check`."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "refresher", "--check"),

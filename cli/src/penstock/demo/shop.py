@@ -60,13 +60,13 @@ class Shop:
     examples: Path
 
     @classmethod
-    async def open(cls, server_url: str, examples: Path) -> Self:
+    async def open(cls, server_url: str, examples: Path, *, prefix: str = "demo") -> Self:
         """Lay out both databases, with customers of long ago in UAT."""
         folder = examples / "shop"
-        reader, writer = Login.new("demo_reader"), Login.new("demo_writer")
+        reader, writer = Login.new(f"{prefix}_reader"), Login.new(f"{prefix}_writer")
         await OwnDatabase(server_url).run(reader.create, writer.create)
-        production = await OwnDatabase.create(server_url, "demo_production")
-        uat = await OwnDatabase.create(server_url, "demo_uat", owner=writer.name)
+        production = await OwnDatabase.create(server_url, f"{prefix}_production")
+        uat = await OwnDatabase.create(server_url, f"{prefix}_uat", owner=writer.name)
         schema = (folder / "schema.sql").read_text("utf-8")
         files = {table: folder / f"{table}.csv" for table in TABLES}
         await production.run("revoke create on schema public from public", schema)

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
@@ -147,7 +148,9 @@ class Relay:
             try:
                 yield
             finally:
-                with contextlib.suppress(TransientError, OSError):
+                # A lost connection belongs to nobody any more and says so; that must not take the
+                # place of what ends this, which may be a cancellation.
+                with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
                     await connection.remove_listener(NOTIFY_CHANNEL, notified)
 
 

@@ -22,8 +22,8 @@ from chassis.bus import positions
 from chassis.bus.applier import Applier, Decoded
 from chassis.bus.client import Consumer, to_records
 from chassis.bus.cursor import Admitted, Cursor, Reread, StartOver, misfit
-from chassis.bus.lag import LagAge
 from chassis.bus.records import Record
+from chassis.bus.standing import Standing
 from chassis.clock import Clock
 from chassis.db import Database
 from chassis.errors import TransientError
@@ -53,7 +53,7 @@ class Subscription:
         self._group: asyncio.TaskGroup | None = None
         self._cursors: dict[int, Cursor] = {}
         """Of the partitions that are assigned and loaded; records of others are not ours yet."""
-        self._lag_ages: dict[int, LagAge] = {}
+        self._standing = Standing(applier.consumer, applier.topic.name, clock)
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._uncommitted: dict[TopicPartition, int] = {}
         self._assigned = asyncio.Event()
@@ -136,7 +136,9 @@ class Subscription:
         match cursor.judge(records):
             case Admitted(fresh, missing):
                 if missing:
-                    self._report_missing(partition, cursor.next_offset, missing)
+                    self._standing.report_missing(
+                        partition, expected=cursor.next_offset, missing=missing
+                    )
                 return fresh
             case Reread(offset):
                 assert self._consumer is not None  # noqa: S101 - records arrive after attach()
@@ -145,16 +147,6 @@ class Subscription:
             case StartOver(reason):
                 self._start_over(partition, reason)
                 return []
-
-    def _report_missing(self, partition: int, expected: int, missing: int) -> None:
-        metrics.POSITION_RESETS.labels(self._consumer_name, self.topic.name, "gap").inc()
-        get_logger().error(
-            "records_missing",
-            topic=self.topic.name,
-            partition=partition,
-            expected=expected,
-            missing=missing,
-        )
 
     async def _apply(self, decoded: Decoded) -> None:
         try:
@@ -220,7 +212,7 @@ class Subscription:
         await self._commit()
         for partition in partitions:
             self._cursors.pop(partition, None)
-            self._forget(partition)
+            self._standing.forget(partition)
         self._leaving -= partitions
 
     def assign(self, assigned: Iterable[TopicPartition]) -> None:
@@ -270,7 +262,7 @@ class Subscription:
                 position = stored.get(tp.partition)
                 reason = misfit(position, begin, end)
                 if reason is not None:
-                    self._report_reset(tp.partition, reason)
+                    self._standing.report_reset(tp.partition, reason)
                 if position is None or reason is not None:
                     position = positions.Position(begin, None)
                     await positions.reset(
@@ -300,7 +292,7 @@ class Subscription:
         before.
         """
         assert self._group is not None  # noqa: S101 - records arrive after attach()
-        self._report_reset(partition, reason)
+        self._standing.report_reset(partition, reason)
         self._cursors.pop(partition, None)
         self._pause(partition)
         self._group.create_task(self._rewind(partition))
@@ -324,16 +316,6 @@ class Subscription:
             else:
                 break
         self._request_load({partition})
-
-    def _report_reset(self, partition: int, reason: str) -> None:
-        metrics.POSITION_RESETS.labels(self._consumer_name, self.topic.name, reason).inc()
-        get_logger().error(
-            "position_reset",
-            topic=self.topic.name,
-            partition=partition,
-            reason=reason,
-            next_step="records are read from the beginning of the log; effects are idempotent",
-        )
 
     # --- Kafka's own offsets, lag, health
 
@@ -359,23 +341,11 @@ class Subscription:
 
     def _measure(self) -> None:
         for partition, cursor in self._cursors.items():
-            labels = (self._consumer_name, self.topic.name, str(partition))
-            metrics.CONSUMER_OFFSET.labels(*labels).set(cursor.next_offset)
-            lag = self._lag(partition, cursor)
-            metrics.CONSUMER_LAG.labels(*labels).set(lag)
-            age = self._lag_ages.setdefault(partition, LagAge()).measure(
-                cursor.next_offset + lag, cursor.next_offset, now=self._clock.monotonic()
+            self._standing.measure(
+                partition, next_offset=cursor.next_offset, lag=self._lag(partition, cursor)
             )
-            metrics.CONSUMER_LAG_AGE.labels(*labels).set(age)
         if self.lag == 0 or self._lanes:
             self._progress_at = self._clock.monotonic()
-
-    def _forget(self, partition: int) -> None:
-        """Measure no more what another member consumes now: an old value would stand for ever."""
-        self._lag_ages.pop(partition, None)
-        for gauge in (metrics.CONSUMER_OFFSET, metrics.CONSUMER_LAG, metrics.CONSUMER_LAG_AGE):
-            with contextlib.suppress(KeyError):  # it was never measured
-                gauge.remove(self._consumer_name, self.topic.name, str(partition))
 
     def _lag(self, partition: int, cursor: Cursor) -> int:
         high = self._consumer.highwater(self._tp(partition)) if self._consumer else None
