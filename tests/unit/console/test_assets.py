@@ -10,8 +10,7 @@ _LINE = re.compile(r"^([0-9a-f]{64})  (\S+) ", re.MULTILINE)
 def test_the_files_of_others_are_those_that_were_looked_at() -> None:
     static = files("console.web").joinpath("static")
     recorded = {
-        name: digest
-        for digest, name in _LINE.findall(static.joinpath("VENDORED.txt").read_text())
+        name: digest for digest, name in _LINE.findall(static.joinpath("VENDORED.txt").read_text())
     }
     found = {
         name: hashlib.sha256(static.joinpath(name).read_bytes()).hexdigest() for name in recorded
