@@ -23,9 +23,12 @@ from penstock.commands import (
     runs,
     scan,
     simulate,
+    sources,
     stack,
+    tokens,
     topics,
     transform,
+    users,
     wrds,
 )
 from penstock.stack.errors import StackError
@@ -45,8 +48,11 @@ _COMMANDS = (
     lineage,
     dlq,
     drift,
+    sources,
     doctor,
     wrds,
+    users,
+    tokens,
 )
 
 _EXPECTED = (StackError, PermanentError, TransientError)

@@ -8,17 +8,32 @@ import os
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from chassis.errors import SettingsError
-from chassis.settings import DatabaseSettings, KafkaSettings, load_settings
+from chassis.settings import DatabaseSettings, KafkaSettings, SettingsPart, env, load_settings
 from penstock.stack import Stack, StackError, StackSettings, read_settings
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-class _Settings(BaseModel):
+class ConsoleSettings(SettingsPart):
+    """Where the console is, and who asks it."""
+
+    url: str | None = env("PENSTOCK_URL", None)
+    token: SecretStr | None = env("PENSTOCK_TOKEN", None)
+
+
+class ConsoleAccess(BaseModel):
+    """For commands that need the console only; every other access may stand beside it."""
+
     model_config = ConfigDict(frozen=True)
+
+    console: ConsoleSettings = ConsoleSettings()
+
+
+class _Settings(ConsoleAccess):
+    pass
 
 
 class DatabaseAccess(_Settings):
@@ -38,6 +53,13 @@ class HubAccess(_Settings):
 
     kafka: KafkaSettings
     database: DatabaseSettings
+
+
+def service_environment() -> dict[str, str]:
+    """Return our environment for a service that we start: the token is not for it to see."""
+    ours = {field.alias for field in ConsoleSettings.model_fields.values()}
+    source = os.environ  # noqa: TID251 - handed on to a child, filtered
+    return {name: value for name, value in source.items() if name not in ours}
 
 
 def read_access(

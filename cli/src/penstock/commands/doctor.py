@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from chassis.doctor import Finding
+from penstock.settings import service_environment
 
-SERVICES = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync")
+SERVICES = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync", "console")
 _PACKAGES = ("contracts", "chassis", *SERVICES, "penstock")
 _DEADLINE_SECONDS = 90.0
 
@@ -112,6 +113,7 @@ def _check_service(service: str) -> list[Finding]:
             capture_output=True,
             timeout=_DEADLINE_SECONDS,
             check=False,
+            env=service_environment(),
         )
     except subprocess.TimeoutExpired:
         text = f"no answer within {_DEADLINE_SECONDS:.0f} s"

@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import BaseModel, ConfigDict
 
 from chassis.errors import SettingsError
 from chassis.settings import KafkaSettings
 from penstock.commands.examples import examples
 from penstock.lineage import LineageSettings, export, to_file, to_server
 from penstock.lineage_events import LineageEvents
-from penstock.settings import read_access
+from penstock.settings import ConsoleAccess, read_access
 
 
-class LineageAccess(BaseModel):
+class LineageAccess(ConsoleAccess):
     """What the export needs."""
-
-    model_config = ConfigDict(frozen=True)
 
     kafka: KafkaSettings
     lineage: LineageSettings
@@ -29,7 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         name="lineage",
-        rich_help_panel="Look at the hub",
+        rich_help_panel="Looking at the hub",
         epilog=examples("lineage", "lineage --file runs.jsonl --until-end"),
     )(lineage)
 

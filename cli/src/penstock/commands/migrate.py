@@ -3,7 +3,6 @@
 import asyncio
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from enum import StrEnum
@@ -17,7 +16,7 @@ from chassis.migrations import OWNERS, Migration, Phase, migrate
 from contracts.errors import ErrorCategory
 from penstock.commands.examples import examples
 from penstock.grants import lay_grants
-from penstock.settings import DatabaseAccess, read_access
+from penstock.settings import DatabaseAccess, read_access, service_environment
 
 _SILVER = "transformer"
 _DEADLINE_SECONDS = 120.0
@@ -111,7 +110,7 @@ def make_tables(url: str, config: Path) -> list[str]:
     addresses = {"DATABASE_URL": url, "PENSTOCK_CONFIG_DIRECTORY": str(config)}
     done = subprocess.run(  # noqa: S603 - our own module, no shell
         [sys.executable, "-m", _SILVER, "--tables"],
-        env=os.environ | addresses,  # noqa: TID251 - handed on to a child
+        env=service_environment() | addresses,
         capture_output=True,
         text=True,
         timeout=_DEADLINE_SECONDS,

@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import os
 import subprocess
 import sys
 from enum import StrEnum
@@ -33,7 +32,13 @@ from penstock.commands.identity import CommandId
 from penstock.commands.run_view import RunProgress, tell_end
 from penstock.messages import reading, send_command
 from penstock.runs import RunState, follow_command
-from penstock.settings import DatabaseAccess, HubAccess, KafkaAccess, read_access
+from penstock.settings import (
+    DatabaseAccess,
+    HubAccess,
+    KafkaAccess,
+    read_access,
+    service_environment,
+)
 
 refresh_app = typer.Typer(
     help="Copy tables from production to UAT: planned, masked, verified, undoable.",
@@ -155,7 +160,7 @@ def _run_once(config: Path, table: str, *, dry_run: bool, force: bool) -> int:
     command = [sys.executable, "-m", "refresher", "--config", str(config), "--table", table]
     command += ["--dry-run"] if dry_run else []
     command += ["--force"] if force else []
-    environment = dict(os.environ) | {"DATABASE_URL": access.database.url.get_secret_value()}  # noqa: TID251
+    environment = service_environment() | {"DATABASE_URL": access.database.url.get_secret_value()}
     return subprocess.run(command, check=False, env=environment).returncode  # noqa: S603
 
 

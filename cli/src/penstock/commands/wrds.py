@@ -6,7 +6,6 @@ same locks as the service. With `--via-hub` the service is asked to sync, like b
 
 import asyncio
 import getpass
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +25,13 @@ from penstock.commands.run_view import RunProgress, tell_end
 from penstock.commands.wrds_view import Live, Plain
 from penstock.messages import reading, send_command
 from penstock.runs import follow_command
-from penstock.settings import DatabaseAccess, HubAccess, KafkaAccess, read_access
+from penstock.settings import (
+    DatabaseAccess,
+    HubAccess,
+    KafkaAccess,
+    read_access,
+    service_environment,
+)
 
 _HUB_PATIENCE_SECONDS = 6 * 3600.0
 
@@ -223,7 +228,7 @@ def _run(verb: str, *arguments: str, as_json: bool) -> None:
 
 def _environment() -> dict[str, str]:
     """Return our environment, with the database of a local stack where one runs."""
-    values = dict(os.environ)  # noqa: TID251 - handed on to our own process
+    values = service_environment()
     try:
         url = read_access(DatabaseAccess).database.url.get_secret_value()
     except SettingsError:

@@ -1,0 +1,117 @@
+"""`penstock sources`: when each source was looked at last, and what that brought."""
+
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from penstock.commands.dlq_view import printable
+from penstock.commands.examples import examples
+from penstock.console_api import asking, has_console
+from penstock.settings import DatabaseAccess, read_access
+from penstock.sources import (
+    Look,
+    Source,
+    SourceDetail,
+    ask_source,
+    ask_sources,
+    read_source,
+    read_sources,
+)
+
+sources_app = typer.Typer(
+    help="Sources: when each was looked at, what that brought, what waits. Through the console "
+    "where `PENSTOCK_URL` is set, else from the hub's database.",
+    no_args_is_help=True,
+)
+
+_NUMBERS = ("seen", "added", "modified", "deleted", "failed")
+_AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    sources_app.command(name="list", epilog=examples("sources list", "sources list --json"))(
+        list_command
+    )
+    sources_app.command(
+        name="show", epilog=examples("sources show transcripts", "sources show transcripts --json")
+    )(show_command)
+    app.add_typer(sources_app, name="sources", rich_help_panel="Looking at the hub")
+
+
+def list_command(*, as_json: _AsJson = False) -> None:
+    """List every source that was ever looked at."""
+    if has_console():
+        with asking() as api:
+            found = ask_sources(api)
+    else:
+        found = read_sources(read_access(DatabaseAccess).database)
+    if as_json:
+        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+    else:
+        Console(highlight=False, markup=False).print(_table(found) if found else "No source.")
+
+
+def show_command(
+    name: Annotated[str, typer.Argument(help="A source of config/sources.yaml.")],
+    *,
+    as_json: _AsJson = False,
+) -> None:
+    """Show a source with its last looks, and what could not be read in the last week."""
+    if has_console():
+        with asking() as api:
+            found = ask_source(api, name)
+    else:
+        found = read_source(read_access(DatabaseAccess).database, name)
+    if as_json:
+        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _show(found)
+
+
+def _table(sources: list[Source]) -> Table:
+    table = _columns("SOURCE", "KIND", "RUN", "LAST LOOK (UTC)", "OUTCOME")
+    table.add_column("HELD", justify="right")
+    for source in sources:
+        table.add_row(
+            source.name,
+            source.kind,
+            source.run_status or "-",
+            *(_look(source.last) if source.last else ("-",) * (len(_NUMBERS) + 2)),
+            str(source.held),
+        )
+    return table
+
+
+def _show(found: SourceDetail) -> None:
+    console = Console(highlight=False, markup=False)
+    source = found.source
+    console.print(f"{source.name}: {source.kind}, last run {source.run_status or 'none'}")
+    if source.held:
+        console.print(f"{source.held} deletions wait for a person")
+    table = _columns("MODE", "STARTED (UTC)", "OUTCOME")
+    for look in found.looks:
+        table.add_row(look.mode, *_look(look))
+    console.print(table)
+    for error in found.errors:
+        text = f"{error.at:%Y-%m-%d %H:%M:%S} {error.category} {error.external_id or '-'}"
+        console.print(Text(printable(f"{text}: {error.message}")), soft_wrap=True)
+
+
+def _columns(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    for name in _NUMBERS:
+        table.add_column(name.upper(), justify="right")
+    return table
+
+
+def _look(look: Look) -> tuple[str, ...]:
+    outcome = look.outcome or ("goes on" if look.finished_at is None else "-")
+    numbers = (str(getattr(look, name)) for name in _NUMBERS)
+    return (f"{look.started_at:%Y-%m-%d %H:%M:%S}", outcome, *numbers)
