@@ -28,7 +28,7 @@ def test_the_password_is_not_shown() -> None:
     assert "secret" not in repr(_address(password="secret"))
 
 
-@pytest.mark.covers("S4-12")
+@pytest.mark.covers("S4-12", "C-31")
 def test_windows_means_the_ticket_of_kerberos() -> None:
     config = DatabaseConfig.model_validate(
         {"server": "sql.example", "database": "ProductionDB", "auth_type": "windows"}

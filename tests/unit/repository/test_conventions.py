@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -190,3 +192,27 @@ def test_every_member_runs_on_python_3_11_and_is_locked() -> None:
     assert len(floors) > len(SHIPPED)
     assert set(floors.values()) == {">=3.11"}
     assert lock["requires-python"] == ">=3.11"
+
+
+@pytest.mark.covers("S4-24")
+def test_make_check_formats_lints_and_types() -> None:
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    recipe = makefile.partition("\ncheck:")[2].partition("\ntest:")[0]
+    tools = ("ruff format --check .", "ruff check .", "mypy")
+    assert [tool for tool in tools if f"\t$(RUN) {tool}\n" not in recipe] == []
+
+
+@pytest.mark.covers("S4-24")
+def test_tests_are_chosen_by_module_and_by_name() -> None:
+    name = "test_windows_means_the_ticket_of_kerberos"
+    module = "tests/unit/refresher/test_sqlserver_connections.py"
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", module, "-k", name],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+    chosen = [line for line in found.stdout.splitlines() if "::" in line]
+    assert chosen == [f"{module}::{name}"]
