@@ -16,7 +16,7 @@ from contracts.topics import TOPICS, Topic
 from contracts.types import Message
 from tests.support.paths import PROJECT
 
-BUILT = ("scanner", "ingestor", "transformer", "wrds_sync")
+BUILT = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync")
 
 PLANNED = {
     ("bronze.stored", "wrds_sync"): "the mirror is files; bronze takes none of them yet",
