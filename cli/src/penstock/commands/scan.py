@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "scan transcripts --mode full --wait",
             "scan transcripts --prefix Data/2024/Q1",
+            "scan transcripts --mode full --dry-run --wait",
             'scan transcripts --release-held-deletions --reason "the 2019 archive was moved"',
         ),
     )(scan)
@@ -58,6 +59,9 @@ def scan(
             "--release-held-deletions", help="Publish the deletions that the guard holds back."
         ),
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look, count, and announce nothing.")
+    ] = False,
     reason: Annotated[
         str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
     ] = None,
@@ -79,6 +83,7 @@ def scan(
             mode=mode.value,
             prefix=prefix,
             release_held_deletions=release_held_deletions,
+            dry_run=dry_run,
             reason=reason,
             requester=getpass.getuser(),
             overlap=OverlapPolicy.QUEUE,
