@@ -14,7 +14,8 @@ from penstock.console_api import ConsoleApi, ConsoleRefusalError, asking
 _SHORT_ID = 8
 
 tokens_app = typer.Typer(
-    help="Tokens for the console's API; for administrators, through `PENSTOCK_URL`.",
+    help="Tokens for the console's API; for administrators.\n\n"
+    "`PENSTOCK_URL` says where the console is, `PENSTOCK_TOKEN` who asks.",
     no_args_is_help=True,
 )
 

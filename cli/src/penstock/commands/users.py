@@ -13,7 +13,8 @@ from penstock.commands.examples import examples
 from penstock.console_api import ConsoleApi, ConsoleRefusalError, asking
 
 users_app = typer.Typer(
-    help="Who may log on to the console; for administrators, through `PENSTOCK_URL`.",
+    help="Who may log on to the console; for administrators.\n\n"
+    "`PENSTOCK_URL` says where the console is, `PENSTOCK_TOKEN` who asks.",
     no_args_is_help=True,
 )
 
@@ -84,9 +85,11 @@ def password_command(name: Name, *, as_json: AsJson = False) -> None:
 def lock_command(
     name: Name,
     *,
-    undo: Annotated[bool, typer.Option("--undo", help="Let them log on again.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Let them log on again; their tokens work again.")
+    ] = False,
 ) -> None:
-    """Lock a user; their sessions and tokens end at once."""
+    """Lock a user; their sessions end and their tokens stop working at once."""
     with asking() as api:
         _change(api, name, is_active=undo)
     typer.echo(f"{name} may log on again." if undo else f"{name} is locked.")
