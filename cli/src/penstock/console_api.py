@@ -50,7 +50,7 @@ class ConsoleApi:
     def _ask(self, method: str, path: str, data: Mapping[str, Any] | None = None) -> Any:
         try:
             answer = self._client.request(method, f"/api/v1{path}", json=data)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self._unreachable(error) from error
         if not answer.is_success:
             raise self._refusal(answer)
@@ -119,14 +119,25 @@ def asking(
     """
     found = settings or read_access(ConsoleAccess).console
     url, token = _checked(found)
-    # A redirect would take the token elsewhere; httpx follows none by default.
-    with httpx.Client(
-        base_url=url,
-        headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-        timeout=_DEADLINE_SECONDS,
-        transport=transport,
-    ) as client:
+    with _client(url, token, transport) as client:
         yield ConsoleApi(client)
+
+
+def _client(url: str, token: str, transport: httpx.BaseTransport | None) -> httpx.Client:
+    try:
+        # A redirect would take the token elsewhere; httpx follows none by default.
+        return httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            timeout=_DEADLINE_SECONDS,
+            transport=transport,
+        )
+    except httpx.InvalidURL as error:
+        problem = f"`PENSTOCK_URL` is no address: {error}"
+        raise SettingsError(problem, problems=[problem]) from error
+    except OSError as error:
+        problem = f"the file of `SSL_CERT_FILE` cannot be used: {error.strerror or error}"
+        raise SettingsError(problem, problems=[problem]) from error
 
 
 def _checked(settings: ConsoleSettings) -> tuple[str, str]:

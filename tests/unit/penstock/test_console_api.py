@@ -1,5 +1,6 @@
 import json
 import ssl
+from pathlib import Path
 
 import httpx
 import pytest
@@ -103,6 +104,7 @@ def test_a_bad_certificate_is_told_as_such(cause: ssl.SSLError, words: list[str]
         (settings(url="http://penstock.example.org"), "must be https://"),
         (settings(url="penstock.example.org"), "must be https://"),
         (settings(url="https://[broken"), "must be https://"),
+        (settings(url="https://penstock.example.org:port"), "is no address"),
         (settings(token="pst\u00e4"), "`PENSTOCK_TOKEN` is no token"),
     ],
 )
@@ -113,6 +115,17 @@ def test_without_a_safe_address_and_a_token_nothing_is_sent(
         pytest.fail("asked")
     assert isinstance(refused.value, PermanentError)
     assert sentence in refused.value.message
+
+
+def test_a_file_of_authorities_that_is_missing_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with pytest.raises(SettingsError) as refused, asking(settings()):
+        pytest.fail("asked")
+    assert refused.value.message == (
+        "the file of `SSL_CERT_FILE` cannot be used: No such file or directory"
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
