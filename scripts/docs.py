@@ -218,6 +218,11 @@ OTHER_SETTINGS = {
         "`penstock`, tests",
         "Folder of that share on this machine; `penstock env` prints it.",
     ),
+    "PENSTOCK_URL": (
+        "`penstock`",
+        "The console's address, https; plain http is for a loopback address only.",
+    ),
+    "PENSTOCK_TOKEN": ("`penstock`", "A token for the console's API, from its page of users."),
     "PENSTOCK_TEST_SERVERS": (
         "tests",
         "`local` (default) starts servers as processes, `docker` takes containers.",
