@@ -18,8 +18,10 @@ _PROGRAMS = (
     "slapd",
     "ldapmodify",
     "promtool",
+    "amtool",
     "rclone",
     "kcat",
+    "chromium",
 )
 _SHELL_TOOLS = ("bash", "chmod", "env", "head", "sed")
 
