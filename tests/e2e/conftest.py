@@ -2,20 +2,19 @@
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
 from penstock.stack import Stack, read_settings
 from tests.e2e.story import Story, tell
 from tests.support.errors import MissingServerError
+from tests.support.servers import server_folder
 
 
 @pytest.fixture(scope="session")
 def story() -> Generator[Story]:
-    folder = Path(tempfile.mkdtemp(prefix="penstock-e2e-"))
+    folder = server_folder("penstock-e2e-")
     try:
         with Stack(settings=read_settings().in_folder(folder), fast=True).up(tied=True) as stack:
             if not stack.has_real_share:

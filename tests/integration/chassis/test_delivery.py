@@ -251,7 +251,7 @@ async def test_a_service_with_several_topics_hears_all_of_them_in_every_replica(
         await hub.publish(paths(100))
         await hub.publish(paths(200, start=100), to=others[0])
         await hub.publish(paths(300, start=200), to=others[1])
-        await eventually(partial(_applied_is, hub, once(300)), timeout=40)
+        await eventually(partial(_applied_is, hub, once(300)), timeout=90)
 
 
 def _share(*replicas: Bus) -> bool:
