@@ -19,7 +19,9 @@ def test_migrate_applies_everything_once(empty_database_url: str, tmp_path: Path
     assert f"up to date for {', '.join(OWNERS)}" in first.stdout
 
     again = penstock("migrate", state_dir=tmp_path, environment=environment)
-    assert again.stdout == (f"The database is up to date for {', '.join(OWNERS)}: nothing to do.\n")
+    # A server on which the service roles exist has their rights laid anew, and is told so.
+    told = again.stdout.splitlines()[0]
+    assert told == f"The database is up to date for {', '.join(OWNERS)}: nothing to do."
 
 
 def test_migrate_tells_programs_what_it_applied(empty_database_url: str, tmp_path: Path) -> None:
