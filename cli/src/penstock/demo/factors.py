@@ -77,6 +77,8 @@ class Archive:
             "WRDS_USERNAME": self.reader.name,
             "WRDS_PASSWORD": self.reader.password,
             "WRDS_SSL_MODE": "disable",
+            # The archive's own limit; this one is ours.
+            "WRDS_RATE_LIMIT_QUERIES_PER_MINUTE": "6000",
             "WRDS_SYNC_STORAGE_PATH": str(mirror),
             "WRDS_SYNC_SCHEDULE": "false",
         }
