@@ -7,24 +7,33 @@ from functools import cmp_to_key
 from refresher.domain import tsql_names as names
 from refresher.domain import tsql_reading as reading
 from refresher.domain import tsql_types as types
-from refresher.domain.catalog import Catalog, Column, Table
+from refresher.domain.catalog import Catalog, Column, Table, Trigger
 from refresher.domain.config import LocalRows, Strategy, SyncMode, TableConfig
 from refresher.domain.dialect import TableDraft
+from refresher.domain.frame import (
+    EXCHANGED,
+    Order,
+    SwapFrame,
+    affected,
+    is_closed,
+    plain_swap,
+)
 from refresher.domain.plan import Swap, TablePlan, Window
 from refresher.domain.statements import Statement
 from refresher.domain.tsql_landing import drop
 from refresher.domain.tsql_merge import Merge
 from refresher.domain.tsql_names import quote
-from refresher.domain.tsql_order import write_statements
-from refresher.domain.tsql_switch import Switch, affected
+from refresher.domain.tsql_order import Changes, write_statements
+from refresher.domain.tsql_switch import Switch
 from refresher.domain.values import compare
 
-_SWITCHED = (Swap.PARTITIONS, Swap.RENAME)
 _FORBIDDEN = (";", "--", "/*", "?", "\0")
 
 
-class TsqlDialect:
+class TsqlDialect(SwapFrame[Changes]):
     """SQL Server's language."""
+
+    TRIGGER_LOCK = "SCH-M"
 
     # --- decisions -------------------------------------------------------------------------
     def choose_swap(
@@ -35,11 +44,7 @@ class TsqlDialect:
         capabilities: Catalog,
     ) -> tuple[Swap, str]:
         """Return how the table is swapped, and why."""
-        plain, why = (
-            (Swap.MERGE, "only rows that differ are written")
-            if target.primary_key
-            else (Swap.REWRITE, "there is no key that tells rows apart")
-        )
+        plain, why = plain_swap(target)
         if config.strategy is Strategy.SIMPLE_COPY:
             return plain, why
         obstacle = _obstacle(config, target, refreshed)
@@ -77,7 +82,7 @@ class TsqlDialect:
         """Return why a condition from the configuration cannot be used, or None."""
         if any(text in predicate for text in _FORBIDDEN):
             return "must be one condition, without `;`, `?` and comments"
-        if predicate.count("(") != predicate.count(")") or predicate.count("'") % 2:
+        if not is_closed(predicate):
             return "has brackets or quotes that do not close"
         return None
 
@@ -90,7 +95,8 @@ class TsqlDialect:
             undo=names.own("u", draft.run, draft.config.name),
             notes=(*base.notes, *_notes(draft)),
         )
-        parts = Switch(draft, plan) if draft.swap in _SWITCHED else Merge(draft, plan)
+        is_exchanged = draft.swap in EXCHANGED
+        parts = self._exchanging(draft, plan) if is_exchanged else self._merging(draft, plan)
         landing = reading.load_ref(plan)
         refs = [plan.staging] if landing == plan.staging else [plan.staging, landing]
         return replace(
@@ -106,47 +112,38 @@ class TsqlDialect:
             forget=(_say(draft, drop(plan.undo), "forget the old rows"),),
         )
 
-    def swap_statements(
-        self,
-        drafts: Sequence[TableDraft],
-        plans: Sequence[TablePlan],
-        order: Sequence[Sequence[str]],
-    ) -> tuple[Statement, ...]:
-        """Return the one transaction that swaps a component."""
-        merges, switches = _split(drafts, plans)
-        return (
-            *_locks(drafts),
-            *_triggers(drafts, on=False),
-            *_hooks(drafts, before=True),
-            *(statement for merge in merges for statement in merge.note()),
-            *write_statements([merge.changes() for merge in merges], order),
-            *(statement for switch in switches for statement in switch.swap()),
-            *_hooks(drafts, before=False),
-            *_triggers(drafts, on=True),
-        )
+    # --- the frame's steps -----------------------------------------------------------------
+    def _merging(self, draft: TableDraft, plan: TablePlan) -> Merge:
+        return Merge(draft, plan)
 
-    def after_statements(
-        self, drafts: Sequence[TableDraft], plans: Sequence[TablePlan]
-    ) -> tuple[Statement, ...]:
-        """Return what follows the commit."""
-        _, switches = _split(drafts, plans)
-        return tuple(statement for switch in switches for statement in switch.after())
+    def _exchanging(self, draft: TableDraft, plan: TablePlan) -> Switch:
+        return Switch(draft, plan)
 
-    def undo_statements(
-        self,
-        drafts: Sequence[TableDraft],
-        plans: Sequence[TablePlan],
-        order: Sequence[Sequence[str]],
-    ) -> tuple[Statement, ...]:
-        """Return the one transaction that puts the old rows back."""
-        merges, switches = _split(drafts, plans)
-        return (
-            *_locks(drafts),
-            *_triggers(drafts, on=False),
-            *write_statements([merge.restores() for merge in merges], order),
-            *(statement for switch in switches for statement in switch.undo()),
-            *_triggers(drafts, on=True),
-        )
+    def _writes(self, changes: Sequence[Changes], order: Order) -> list[Statement]:
+        return write_statements(changes, order)
+
+    def _locks(self, drafts: Sequence[TableDraft]) -> list[Statement]:
+        """Return the locks; one that is shared lets readers in and keeps writers out.
+
+        A switch takes its own.
+        """
+        merged = [draft for draft in drafts if draft.swap not in EXCHANGED]
+        return [
+            _say(
+                draft,
+                "SELECT COUNT_BIG(*) FROM (SELECT TOP (1) 1 AS one "  # noqa: S608
+                f"FROM {names.table(draft.target.ref)} WITH (TABLOCK, HOLDLOCK)) AS held",
+                "keep writers out until the swap is done",
+                lock="S",
+            )
+            for draft in sorted(merged, key=lambda item: item.target.ref)
+        ]
+
+    def _trigger(self, draft: TableDraft, trigger: Trigger, *, on: bool) -> str | None:
+        if trigger.state != "enabled":
+            return None
+        what = "ENABLE" if on else "DISABLE"
+        return f"ALTER TABLE {names.table(draft.target.ref)} {what} TRIGGER {quote(trigger.name)}"
 
 
 def _obstacle(config: TableConfig, target: Table, refreshed: Sequence[Table]) -> str | None:
@@ -229,61 +226,6 @@ def _schema_statements(draft: TableDraft) -> tuple[Statement, ...]:
         for target, source in draft.widened
     ]
     return (*added, *widened)
-
-
-def _split(
-    drafts: Sequence[TableDraft], plans: Sequence[TablePlan]
-) -> tuple[list[Merge], list[Switch]]:
-    pairs = list(zip(drafts, plans, strict=True))
-    merges = [Merge(draft, plan) for draft, plan in pairs if draft.swap not in _SWITCHED]
-    switches = [Switch(draft, plan) for draft, plan in pairs if draft.swap in _SWITCHED]
-    return merges, switches
-
-
-def _locks(drafts: Sequence[TableDraft]) -> list[Statement]:
-    """Return the locks, in one order for everybody, so that two swaps do not wait in a circle.
-
-    A shared lock on the whole table lets readers in and keeps writers out; a switch takes its own.
-    """
-    merged = [draft for draft in drafts if draft.swap not in _SWITCHED]
-    return [
-        _say(
-            draft,
-            "SELECT COUNT_BIG(*) FROM (SELECT TOP (1) 1 AS one "  # noqa: S608
-            f"FROM {names.table(draft.target.ref)} WITH (TABLOCK, HOLDLOCK)) AS held",
-            "keep writers out until the swap is done",
-            lock="S",
-        )
-        for draft in sorted(merged, key=lambda item: item.target.ref)
-    ]
-
-
-def _triggers(drafts: Sequence[TableDraft], *, on: bool) -> list[Statement]:
-    """Return what silences the triggers that people wrote, or brings them back.
-
-    A switch fires none, so there they are left alone.
-    """
-    return [
-        _say(
-            draft,
-            f"ALTER TABLE {names.table(draft.target.ref)} "
-            f"{'ENABLE' if on else 'DISABLE'} TRIGGER {quote(trigger.name)}",
-            "restore a trigger" if on else "silence a trigger: copied rows stay as they are",
-            lock="SCH-M",
-        )
-        for draft in drafts
-        if draft.swap not in _SWITCHED
-        for trigger in draft.target.triggers
-        if trigger.state == "enabled"
-    ]
-
-
-def _hooks(drafts: Sequence[TableDraft], *, before: bool) -> list[Statement]:
-    return [
-        _say(draft, sql, "hook of the configuration")
-        for draft in drafts
-        for sql in (draft.config.hooks.before_swap if before else draft.config.hooks.after_swap)
-    ]
 
 
 def _say(draft: TableDraft, sql: str, purpose: str, *, lock: str | None = None) -> Statement:

@@ -11,6 +11,7 @@ from refresher.domain import tsql_types as types
 from refresher.domain.catalog import Column
 from refresher.domain.config import LocalRows
 from refresher.domain.dialect import TableDraft
+from refresher.domain.frame import TableStatements
 from refresher.domain.plan import Swap, TablePlan
 from refresher.domain.statements import Statement, Tally
 from refresher.domain.tsql_landing import arrival_statements, drop, landing_statements, own_schema
@@ -22,13 +23,11 @@ from refresher.domain.values import Value
 _OP = quote("penstock_op")
 
 
-class Merge:
+class Merge(TableStatements):
     """Statements of one table."""
 
     def __init__(self, draft: TableDraft, plan: TablePlan) -> None:
-        self._draft = draft
-        self._plan = plan
-        self._key = draft.config.name
+        super().__init__(draft, plan)
         self._target = names.table(draft.target.ref)
         self._staging = names.table(plan.staging)
         self._undo = names.table(plan.undo)
@@ -303,22 +302,4 @@ class Merge:
             self._say(f"{switch} ON", "allow numbers to be given"),
             statement,
             self._say(f"{switch} OFF", "let the table draw its numbers again"),
-        )
-
-    def _say(
-        self,
-        sql: str,
-        purpose: str,
-        *,
-        parameters: tuple[Value, ...] = (),
-        tally: Tally | None = None,
-        refuse: str | None = None,
-    ) -> Statement:
-        return Statement(
-            sql=sql,
-            purpose=purpose,
-            parameters=parameters,
-            table=self._key,
-            tally=tally,
-            refuse=refuse,
         )

@@ -5,42 +5,24 @@ same partition scheme, so that partition n of the one fits partition n of the ot
 to prove a range and no file group to compare.
 """
 
-from collections.abc import Sequence
-
 from refresher.domain import tsql_names as names
 from refresher.domain import tsql_types as types
-from refresher.domain.catalog import Check, Column, ForeignKey, Index, Partition, TableRef
+from refresher.domain.catalog import Check, Column, ForeignKey, Index, TableRef
 from refresher.domain.dialect import TableDraft
-from refresher.domain.plan import Swap, TablePlan, Window
+from refresher.domain.frame import TableStatements, affected
+from refresher.domain.plan import Swap, TablePlan
 from refresher.domain.statements import Statement
 from refresher.domain.tsql_landing import arrival_statements, drop, landing_statements, own_schema
 from refresher.domain.tsql_names import quote
-from refresher.domain.values import compare
 
 _SCHEMA_LOCK = "SCH-M"
 
 
-def affected(partitions: Sequence[Partition], window: Window | None) -> list[Partition]:
-    """Return the partitions that a window touches; all of them without one."""
-    if window is None:
-        return list(partitions)
-    return [partition for partition in partitions if _touches(partition, window)]
-
-
-def _touches(partition: Partition, window: Window) -> bool:
-    if partition.upper is not None and compare(partition.upper, window.low) <= 0:
-        return False
-    high = window.high
-    return partition.lower is None or high is None or compare(partition.lower, high) <= 0
-
-
-class Switch:
+class Switch(TableStatements):
     """Statements that switch one table, or its partitions."""
 
     def __init__(self, draft: TableDraft, plan: TablePlan) -> None:
-        self._draft = draft
-        self._plan = plan
-        self._key = draft.config.name
+        super().__init__(draft, plan)
         self._target = names.table(draft.target.ref)
         self._staging = names.table(plan.staging)
         self._undo = names.table(plan.undo)
@@ -302,9 +284,6 @@ class Switch:
     def forget(self) -> tuple[Statement, ...]:
         """Return what removes the old rows."""
         return (self._say(drop(self._plan.undo), "forget the old rows"),)
-
-    def _say(self, sql: str, purpose: str, *, lock: str | None = None) -> Statement:
-        return Statement(sql=sql, purpose=purpose, table=self._key, lock=lock)
 
 
 def _is_made(column: Column) -> bool:

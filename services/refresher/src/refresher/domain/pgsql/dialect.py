@@ -5,21 +5,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cmp_to_key
 
-from refresher.domain.catalog import Catalog, Column, Table, TypeKind
+from refresher.domain.catalog import Catalog, Column, Table, Trigger, TypeKind
 from refresher.domain.config import LocalRows, Strategy, SyncMode, TableConfig
 from refresher.domain.dialect import TableDraft
+from refresher.domain.frame import (
+    EXCHANGED,
+    Order,
+    SwapFrame,
+    affected,
+    is_closed,
+    plain_swap,
+)
 from refresher.domain.pgsql import names, reading, rename
 from refresher.domain.pgsql.merge import Merge, staging_ref, undo_ref
 from refresher.domain.pgsql.names import quote
 from refresher.domain.pgsql.rename import Rename
-from refresher.domain.pgsql.switch import Exchange, affected
-from refresher.domain.pgsql.writing import write_statements
+from refresher.domain.pgsql.switch import Exchange
+from refresher.domain.pgsql.writing import Changes, write_statements
 from refresher.domain.plan import Swap, TablePlan, Window
 from refresher.domain.statements import Statement
 from refresher.domain.values import compare
 
 _TYPE = re.compile(r"^(?P<name>[a-z ]+?)(?:\((?P<size>\d+)(?:,(?P<scale>-?\d+))?\))?$")
-_EXCHANGES = (Swap.PARTITIONS, Swap.RENAME)
 _INTEGERS = ("smallint", "integer", "bigint")
 _STATES = {
     "enabled": "enable trigger",
@@ -28,7 +35,7 @@ _STATES = {
 }
 
 
-class PostgresDialect:
+class PostgresDialect(SwapFrame[Changes]):
     """PostgreSQL's language."""
 
     # --- decisions -------------------------------------------------------------------------
@@ -40,11 +47,7 @@ class PostgresDialect:
         capabilities: Catalog,  # noqa: ARG002 - every server we support can do the same
     ) -> tuple[Swap, str]:
         """Return how the table is swapped, and why."""
-        plain, why = (
-            (Swap.MERGE, "only rows that differ are written")
-            if target.primary_key
-            else (Swap.REWRITE, "there is no key that tells rows apart")
-        )
+        plain, why = plain_swap(target)
         if config.strategy is Strategy.SIMPLE_COPY:
             return plain, why
         swap, what = (
@@ -83,7 +86,7 @@ class PostgresDialect:
         """Return why a condition from the configuration cannot be used, or None."""
         if ";" in predicate or "--" in predicate or "/*" in predicate:
             return "must be one condition, without `;` and comments"
-        if predicate.count("(") != predicate.count(")") or predicate.count("'") % 2:
+        if not is_closed(predicate):
             return "has brackets or quotes that do not close"
         if "$" in predicate:
             return "must not contain `$`"
@@ -93,14 +96,8 @@ class PostgresDialect:
     def table_plan(self, draft: TableDraft, base: TablePlan) -> TablePlan:
         """Return `base` with names and statements of one table."""
         plan = replace(base, staging=staging_ref(draft), undo=undo_ref(draft))
-        parts = _made_of(draft, plan)
-        clean: tuple[Statement, ...]
-        forget: tuple[Statement, ...]
-        if isinstance(parts, Exchange):
-            clean, forget = parts.clean(), parts.forget()
-        else:
-            clean = (_drop(draft, names.table(plan.staging), "remove staging"),)
-            forget = (_drop(draft, names.table(plan.undo), "forget the old rows"),)
+        is_exchanged = draft.swap in EXCHANGED
+        parts = self._exchanging(draft, plan) if is_exchanged else self._merging(draft, plan)
         return replace(
             plan,
             schema=_schema_statements(draft),
@@ -111,55 +108,49 @@ class PostgresDialect:
             source_summary=reading.source_summary(draft),
             staging_summary=reading.staging_summary(draft, plan.staging),
             target_summary=reading.target_summary(draft),
-            clean=clean,
-            forget=forget,
+            clean=parts.clean(),
+            forget=parts.forget(),
         )
 
-    def swap_statements(
-        self,
-        drafts: Sequence[TableDraft],
-        plans: Sequence[TablePlan],
-        order: Sequence[Sequence[str]],
-    ) -> tuple[Statement, ...]:
-        """Return the one transaction that swaps a component."""
-        merges, exchanges = _split(drafts, plans)
-        written = write_statements([merge.changes() for merge in merges], order)
-        return (
-            *_locks(drafts),
-            *_few_rows(drafts),
-            *_triggers(drafts, on=False),
-            *_hooks(drafts, before=True),
-            *(statement for merge in merges for statement in merge.note()),
-            *written,
-            *(statement for exchange in exchanges for statement in exchange.swap()),
-            *(statement for merge in merges for statement in merge.sequences()),
-            *_moved_sequences(drafts, plans),
-            *_hooks(drafts, before=False),
-            *_triggers(drafts, on=True),
-        )
+    # --- the frame's steps -----------------------------------------------------------------
+    def _merging(self, draft: TableDraft, plan: TablePlan) -> Merge:
+        return Merge(draft, plan)
 
-    def after_statements(
+    def _exchanging(self, draft: TableDraft, plan: TablePlan) -> Exchange:
+        return Exchange(draft, plan) if draft.swap is Swap.PARTITIONS else Rename(draft, plan)
+
+    def _writes(self, changes: Sequence[Changes], order: Order) -> list[Statement]:
+        return write_statements(changes, order)
+
+    def _locks(self, drafts: Sequence[TableDraft]) -> list[Statement]:
+        return [_lock(draft) for draft in sorted(drafts, key=lambda item: item.target.ref)]
+
+    def _settings(self, drafts: Sequence[TableDraft]) -> list[Statement]:
+        """Return what makes few rows be looked up by their key, where otherwise all would be read.
+
+        The server's own figure is that of a disk that turns: with it a hundredth of a table already
+        looks dearer to look up than the whole table to read, and the cost would follow the table.
+        """
+        if not any(draft.window is not None and draft.swap is Swap.MERGE for draft in drafts):
+            return []
+        return [
+            Statement(
+                sql="set local random_page_cost = 1.1",
+                purpose="look few rows up by their key",
+            )
+        ]
+
+    def _sequences(
         self, drafts: Sequence[TableDraft], plans: Sequence[TablePlan]
-    ) -> tuple[Statement, ...]:
-        """Return what follows the commit."""
-        _, exchanges = _split(drafts, plans)
-        return tuple(statement for exchange in exchanges for statement in exchange.after())
+    ) -> list[Statement]:
+        pairs = sorted(zip(drafts, plans, strict=True), key=lambda pair: pair[0].swap in EXCHANGED)
+        return [statement for draft, plan in pairs for statement in Merge(draft, plan).sequences()]
 
-    def undo_statements(
-        self,
-        drafts: Sequence[TableDraft],
-        plans: Sequence[TablePlan],
-        order: Sequence[Sequence[str]],
-    ) -> tuple[Statement, ...]:
-        """Return the one transaction that puts the old rows back."""
-        merges, exchanges = _split(drafts, plans)
-        return (
-            *_locks(drafts),
-            *_triggers(drafts, on=False),
-            *write_statements([merge.restores() for merge in merges], order),
-            *(statement for exchange in exchanges for statement in exchange.undo()),
-            *_triggers(drafts, on=True),
-        )
+    def _trigger(self, draft: TableDraft, trigger: Trigger, *, on: bool) -> str | None:
+        if trigger.state not in _STATES:
+            return None
+        what = _STATES[trigger.state] if on else "disable trigger"
+        return f"alter table {names.table(draft.target.ref)} {what} {quote(trigger.name)}"
 
 
 def _is_partitioned(target: Table) -> bool:
@@ -257,99 +248,14 @@ def _schema_statements(draft: TableDraft) -> tuple[Statement, ...]:
     return (*added, *widened)
 
 
-def _made_of(draft: TableDraft, plan: TablePlan) -> Merge | Exchange:
-    """Return the maker of a table's statements."""
-    match draft.swap:
-        case Swap.PARTITIONS:
-            return Exchange(draft, plan)
-        case Swap.RENAME:
-            return Rename(draft, plan)
-        case _:
-            return Merge(draft, plan)
-
-
-def _split(
-    drafts: Sequence[TableDraft], plans: Sequence[TablePlan]
-) -> tuple[list[Merge], list[Exchange]]:
-    merges: list[Merge] = []
-    exchanges: list[Exchange] = []
-    for draft, plan in zip(drafts, plans, strict=True):
-        parts = _made_of(draft, plan)
-        if isinstance(parts, Exchange):
-            exchanges.append(parts)
-        else:
-            merges.append(parts)
-    return merges, exchanges
-
-
-def _locks(drafts: Sequence[TableDraft]) -> list[Statement]:
-    """Return the locks, in one order for everybody, so that two swaps do not wait in a circle."""
-    statements = []
-    for draft in sorted(drafts, key=lambda item: item.target.ref):
-        mode = "access exclusive" if draft.swap in _EXCHANGES else "share row exclusive"
-        statements.append(
-            Statement(
-                sql=f"lock table {names.table(draft.target.ref)} in {mode} mode",
-                purpose="keep writers out until the swap is done"
-                if mode.startswith("share")
-                else "keep everybody out for the moment of the exchange",
-                table=draft.config.name,
-                lock=mode.upper(),
-            )
-        )
-    return statements
-
-
-def _few_rows(drafts: Sequence[TableDraft]) -> list[Statement]:
-    """Return what makes few rows be looked up by their key, where otherwise all would be read.
-
-    The server's own figure is that of a disk that turns: with it a hundredth of a table already
-    looks dearer to look up than the whole table to read, and the cost would follow the table.
-    """
-    if not any(draft.window is not None and draft.swap is Swap.MERGE for draft in drafts):
-        return []
-    return [
-        Statement(
-            sql="set local random_page_cost = 1.1",
-            purpose="look few rows up by their key",
-        )
-    ]
-
-
-def _triggers(drafts: Sequence[TableDraft], *, on: bool) -> list[Statement]:
-    """Return what silences the triggers that people wrote, or brings each back as it was."""
-    return [
-        Statement(
-            sql=f"alter table {names.table(draft.target.ref)} "
-            f"{_STATES[trigger.state] if on else 'disable trigger'} {quote(trigger.name)}",
-            purpose="restore a trigger"
-            if on
-            else "silence a trigger: copied rows stay as they are",
-            table=draft.config.name,
-        )
-        for draft in drafts
-        if draft.swap not in _EXCHANGES
-        for trigger in draft.target.triggers
-        if trigger.state in _STATES
-    ]
-
-
-def _hooks(drafts: Sequence[TableDraft], *, before: bool) -> list[Statement]:
-    return [
-        Statement(sql=sql, purpose="hook of the configuration", table=draft.config.name)
-        for draft in drafts
-        for sql in (draft.config.hooks.before_swap if before else draft.config.hooks.after_swap)
-    ]
-
-
-def _moved_sequences(drafts: Sequence[TableDraft], plans: Sequence[TablePlan]) -> list[Statement]:
-    return [
-        statement
-        for draft, plan in zip(drafts, plans, strict=True)
-        if draft.swap in _EXCHANGES
-        for statement in Merge(draft, plan).sequences()
-    ]
-
-
-def _drop(draft: TableDraft, table: str, purpose: str) -> Statement:
-    return Statement(sql=f"drop table if exists {table}", purpose=purpose, table=draft.config.name)
+def _lock(draft: TableDraft) -> Statement:
+    is_exchanged = draft.swap in EXCHANGED
+    mode = "access exclusive" if is_exchanged else "share row exclusive"
+    return Statement(
+        sql=f"lock table {names.table(draft.target.ref)} in {mode} mode",
+        purpose="keep everybody out for the moment of the exchange"
+        if is_exchanged
+        else "keep writers out until the swap is done",
+        table=draft.config.name,
+        lock=mode.upper(),
+    )

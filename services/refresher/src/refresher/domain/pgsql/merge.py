@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from refresher.domain.catalog import Column, TableRef, TypeKind
 from refresher.domain.config import LocalRows
 from refresher.domain.dialect import TableDraft
+from refresher.domain.frame import TableStatements
 from refresher.domain.pgsql import names
 from refresher.domain.pgsql.names import quote
 from refresher.domain.pgsql.reading import window_condition
@@ -22,13 +23,11 @@ _OP = "penstock_op"
 _NO_EQUALITY = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")
 
 
-class Merge:
+class Merge(TableStatements):
     """Statements of one table."""
 
     def __init__(self, draft: TableDraft, plan: TablePlan) -> None:
-        self._draft = draft
-        self._plan = plan
-        self._key = draft.config.name
+        super().__init__(draft, plan)
         self._target = names.table(draft.target.ref)
         self._staging = names.table(plan.staging)
         self._undo = names.table(plan.undo)
@@ -322,23 +321,14 @@ class Merge:
             f"{quote(name)} = {source}.{quote(name)}" for name in columns if name not in always
         )
 
-    def _say(
-        self,
-        sql: str,
-        purpose: str,
-        *,
-        parameters: tuple[Value, ...] = (),
-        tally: Tally | None = None,
-        refuse: str | None = None,
-    ) -> Statement:
-        return Statement(
-            sql=sql,
-            purpose=purpose,
-            parameters=parameters,
-            table=self._key,
-            tally=tally,
-            refuse=refuse,
-        )
+    # --- end -------------------------------------------------------------------------------
+    def clean(self) -> tuple[Statement, ...]:
+        """Return what removes staging."""
+        return (self._say(f"drop table if exists {self._staging}", "remove staging"),)
+
+    def forget(self) -> tuple[Statement, ...]:
+        """Return what removes the notes."""
+        return (self._say(f"drop table if exists {self._undo}", "forget the old rows"),)
 
 
 def _comparable(alias: str, column: Column) -> str:

@@ -5,16 +5,16 @@ exchange under the lock is a change of catalogs. The old tables are kept as they
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from refresher.domain.catalog import Index, Partition, TableRef
 from refresher.domain.dialect import TableDraft
+from refresher.domain.frame import TableStatements, affected
 from refresher.domain.pgsql import names
 from refresher.domain.pgsql.names import quote
-from refresher.domain.plan import TablePlan, Window
+from refresher.domain.plan import TablePlan
 from refresher.domain.statements import Statement
-from refresher.domain.values import compare
 
 _BOUND = "penstock_bound"
 
@@ -31,29 +31,11 @@ class Leaf:
     """Its old rows, after the exchange."""
 
 
-def affected(partitions: Sequence[Partition], window: Window | None) -> list[Partition]:
-    """Return the partitions that a window touches; all of them without one."""
-    if window is None:
-        return list(partitions)
-    return [partition for partition in partitions if _touches(partition, window)]
-
-
-def _touches(partition: Partition, window: Window) -> bool:
-    if partition.is_default:
-        return False
-    if partition.upper is not None and compare(partition.upper, window.low) <= 0:
-        return False
-    high = window.high
-    return partition.lower is None or high is None or compare(partition.lower, high) <= 0
-
-
-class Exchange:
+class Exchange(TableStatements):
     """Statements that exchange the partitions of one table."""
 
     def __init__(self, draft: TableDraft, plan: TablePlan) -> None:
-        self._draft = draft
-        self._plan = plan
-        self._key = draft.config.name
+        super().__init__(draft, plan)
         self._target = names.table(draft.target.ref)
         self._staging = names.table(plan.staging)
         self.leaves = [
@@ -279,9 +261,6 @@ class Exchange:
             self._say(f"drop table if exists {names.table(leaf.old)}", "forget the old rows")
             for leaf in self.leaves
         )
-
-    def _say(self, sql: str, purpose: str, *, lock: str | None = None) -> Statement:
-        return Statement(sql=sql, purpose=purpose, table=self._key, lock=lock)
 
 
 def grants(facts: Mapping[str, str], fresh: TableRef) -> list[str]:
