@@ -12,11 +12,8 @@ from rich.console import Console
 
 from penstock.commands.examples import examples
 from penstock.commands.stack_view import StackProgress
-from penstock.demo.project import find_project
-from penstock.demo.scenario import DemoError, plan
-from penstock.demo.session import DemoSession
-from penstock.demo.view import DemoView
 from penstock.stack import Stack, StackSettings, read_settings
+from penstock.stack.errors import StackError
 
 _FOLDER = "demo"
 _INTERRUPTED = 130
@@ -50,6 +47,12 @@ def demo(
     demo never touches a system that exists. Then it lays, edits, breaks and deletes files, and
     holds every figure against what the files themselves imply.
     """
+    # The other commands do not wait a second for what only this one needs.
+    from penstock.demo.project import find_project  # noqa: PLC0415
+    from penstock.demo.scenario import plan  # noqa: PLC0415
+    from penstock.demo.session import DemoSession  # noqa: PLC0415
+    from penstock.demo.view import DemoView  # noqa: PLC0415
+
     project = find_project(Path.cwd())
     found = project.read_examples()
     scenario = plan(found, count=len(found) if files is None else files)
@@ -83,7 +86,7 @@ def _clean_settings() -> StackSettings:
     settings = dataclasses.replace(configured.in_folder(folder), given={}, ports={})
     if folder.exists():
         if Stack(settings=settings).state_dir.is_supervised():
-            raise DemoError(
+            raise StackError(
                 f"A demo runs already in {folder}; press Ctrl-C there, "
                 f"or stop it with `penstock down --state-dir {folder}`."
             )
