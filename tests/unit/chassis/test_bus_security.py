@@ -3,7 +3,8 @@
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from chassis.bus.security import build_security, client_security, explain
+from chassis.bus.broker import build_security
+from chassis.bus.security import client_security, explain
 from chassis.settings import KafkaSettings
 
 PLAIN = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}

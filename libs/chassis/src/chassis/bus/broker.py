@@ -17,12 +17,13 @@ from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from faststream.security import BaseSecurity, SASLScram512
 
 from chassis import metrics
 from chassis.bus.applier import Applier
 from chassis.bus.client import Consumer
 from chassis.bus.delivery import Handler
-from chassis.bus.security import build_security, log_on
+from chassis.bus.security import build_ssl_context, log_on
 from chassis.bus.subscription import Subscription
 from chassis.clock import Clock, SystemClock
 from chassis.db import Database
@@ -219,3 +220,16 @@ async def _stop(broker: KafkaBroker) -> None:
             await broker.stop()
     except (TimeoutError, KafkaError) as error:
         get_logger().warning("kafka_left_in_a_hurry", error=error)
+
+
+def build_security(settings: KafkaSettings) -> BaseSecurity | None:
+    """Return FastStream's form of the security settings."""
+    context = build_ssl_context(settings)
+    if settings.sasl_username and settings.sasl_password:
+        return SASLScram512(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            ssl_context=context,
+            use_ssl=True,
+        )
+    return BaseSecurity(ssl_context=context, use_ssl=True) if context else None

@@ -21,7 +21,6 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
 )
-from faststream.security import BaseSecurity, SASLScram512
 
 from chassis import certificates
 from chassis.clock import SystemClock
@@ -47,19 +46,6 @@ def build_ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
     if settings.certificate_file is not None:
         context.load_cert_chain(settings.certificate_file, settings.key_file, password="")
     return context
-
-
-def build_security(settings: KafkaSettings) -> BaseSecurity | None:
-    """Return FastStream's form of the security settings."""
-    context = build_ssl_context(settings)
-    if settings.sasl_username and settings.sasl_password:
-        return SASLScram512(
-            username=settings.sasl_username,
-            password=settings.sasl_password.get_secret_value(),
-            ssl_context=context,
-            use_ssl=True,
-        )
-    return BaseSecurity(ssl_context=context, use_ssl=True) if context else None
 
 
 def client_security(settings: KafkaSettings) -> dict[str, Any]:
