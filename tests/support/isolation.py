@@ -47,7 +47,11 @@ async def database_url(
     postgres: PostgresAddress, template_database: str, unique: str
 ) -> AsyncGenerator[str]:
     """A migrated database of the test's own."""
-    await _execute(postgres.url, f"create database {unique} template {template_database}")
+    # By copying files: half the work of the default, which writes every page to the log as well.
+    await _execute(
+        postgres.url,
+        f"create database {unique} template {template_database} strategy file_copy",
+    )
     yield postgres.database(unique)
     await _execute(postgres.url, f"drop database {unique} with (force)")
 
