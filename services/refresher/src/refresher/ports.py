@@ -278,8 +278,8 @@ class Ledger(Protocol):
         """Return the plans whose tables in the target are still needed."""
         ...
 
-    async def meet(self, connection: Connection, fingerprint: str, side: Side) -> None:
-        """Remember that a database was seen in a role."""
+    async def meet(self, connection: Connection, fingerprints: Mapping[Side, str]) -> None:
+        """Remember that databases were seen in their roles."""
         ...
 
     async def known_sources(self, connection: Connection) -> list[str]:

@@ -83,7 +83,8 @@ where p.status = 'applying' and not exists (
            or r.parameters ->> 'plan' = p.plan_id))
 """
 _MEET = """
-insert into refresher.databases (fingerprint, role) values ($1, $2)
+insert into refresher.databases (fingerprint, role)
+select * from unnest($1::text[], $2::text[])
 on conflict (fingerprint, role) do update set last_seen_at = clock_timestamp()
 """
 
@@ -183,9 +184,11 @@ class PostgresLedger:
         """Return the plans whose tables in the target are still needed."""
         return [row["plan_id"] for row in await connection.fetch(_KEPT)]
 
-    async def meet(self, connection: Connection, fingerprint: str, side: Side) -> None:
-        """Remember that a database was seen in a role."""
-        await connection.execute(_MEET, fingerprint, side.value)
+    async def meet(self, connection: Connection, fingerprints: Mapping[Side, str]) -> None:
+        """Remember that databases were seen in their roles."""
+        await connection.execute(
+            _MEET, list(fingerprints.values()), [side.value for side in fingerprints]
+        )
 
     async def known_sources(self, connection: Connection) -> list[str]:
         """Return the fingerprints of every database that was ever a source."""

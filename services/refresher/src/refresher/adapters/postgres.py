@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from chassis.db import Connection
 from chassis.failpoints import reach
 from refresher.adapters import postgres_identity
 from refresher.adapters.copy_binary import MaskedStream
@@ -17,7 +16,9 @@ from refresher.adapters.postgres_catalog import read_catalog
 from refresher.adapters.postgres_connections import Connections
 from refresher.adapters.postgres_copy import Masking, Pace, copy_rows
 from refresher.adapters.postgres_reading import measure, summarise_table
-from refresher.adapters.postgres_swap import Exchange, execute_once, prepare, run_each
+from refresher.adapters.postgres_snapshot import Snapshot
+from refresher.adapters.postgres_swap import prepare, run_at_once, run_each, swap_once
+from refresher.adapters.swapping import Exchange
 from refresher.domain.catalog import Catalog, Extent, Side, TableRef
 from refresher.domain.dialect import Dialect
 from refresher.domain.failures import first_failure
@@ -64,7 +65,7 @@ class PostgresEngine:
     async def identify(self, side: Side) -> Identity:
         """Ask a database who it is and what the login may do."""
         async with self._sides[side].lend() as connection:
-            return await postgres_identity.identify(connection)
+            return await postgres_identity.identify(connection, side)
 
     async def read_catalog(self, side: Side, tables: Collection[TableRef]) -> Catalog:
         """Read what the catalogs say about these tables."""
@@ -110,7 +111,8 @@ class PostgresEngine:
             await prepare(connection)
         slots = asyncio.Semaphore(_TABLES_AT_ONCE)
         with first_failure():
-            async with self._snapshot() as snapshot, asyncio.TaskGroup() as group:
+            source = self._sides[Side.SOURCE]
+            async with Snapshot.taken(source) as snapshot, asyncio.TaskGroup() as group:
                 tasks = {
                     table.key: group.create_task(
                         self._load_table(
@@ -128,15 +130,6 @@ class PostgresEngine:
                     for table in component.tables
                 }
         return {name: task.result() for name, task in tasks.items()}
-
-    @contextlib.asynccontextmanager
-    async def _snapshot(self) -> AsyncGenerator[str]:
-        """Hold one state of the source that any number of connections can read."""
-        async with (
-            self._sides[Side.SOURCE].lend() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield await connection.fetchval("select pg_export_snapshot()")
 
     async def _load_table(self, load: "_Load", slots: asyncio.Semaphore) -> Loaded:
         async with slots:
@@ -159,7 +152,7 @@ class PostgresEngine:
         alone = len(table.reads) == 1 and table.swap is not Swap.PARTITIONS
         if not alone:
             async with self._sides[Side.TARGET].write(load.target) as connection:
-                await run_each(connection, table.stage)
+                await run_at_once(connection, table.stage)
         await reach("refresh.staged")
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -173,14 +166,14 @@ class PostgresEngine:
     ) -> int:
         table = load.table
         async with (
-            self._read(load.snapshot) as source,
+            load.snapshot.reading() as source,
             self._sides[Side.TARGET].write(load.target) as target,
             target.transaction(),
         ):
             if is_alone:
                 # Made and filled in one transaction: the rows can be written frozen, and nothing
                 # of them is left when it fails.
-                await run_each(target, table.stage)
+                await run_at_once(target, table.stage)
             return await copy_rows(
                 source,
                 target,
@@ -202,20 +195,11 @@ class PostgresEngine:
         stream = MaskedStream(found, width=len(table.columns), mark=table.row_mark)
         return Masking(stream=stream, executor=self._masks)
 
-    @contextlib.asynccontextmanager
-    async def _read(self, snapshot: str) -> AsyncGenerator[Connection]:
-        async with (
-            self._sides[Side.SOURCE].lend() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            await connection.execute(f"set transaction snapshot {names.literal(snapshot)}")
-            yield connection
-
     async def _verify(self, load: "_Load", maskers: Mapping[str, Masker]) -> Verification:
         table = load.table
 
         async def there() -> Summary:
-            async with self._read(load.snapshot) as connection:
+            async with load.snapshot.reading() as connection:
                 return await summarise_table(connection, table, table.source_summary)
 
         async def here() -> Summary:
@@ -239,10 +223,11 @@ class PostgresEngine:
         work = Exchange(
             plan=plan, component=component, kind="swap", statements=component.swap, fence=fence
         )
-        swapped = await execute_once(side, target, work)
+        swapped = await swap_once(side, target, work)
         await reach("refresh.swapped")
-        async with side.write(target) as connection:
-            await run_each(connection, component.after)
+        if component.after:
+            async with side.write(target) as connection:
+                await run_each(connection, component.after)
         return swapped
 
     async def undo(
@@ -252,7 +237,7 @@ class PostgresEngine:
         work = Exchange(
             plan=plan, component=component, kind="undo", statements=component.undo, fence=fence
         )
-        return await execute_once(self._sides[Side.TARGET], target, work)
+        return await swap_once(self._sides[Side.TARGET], target, work)
 
     async def summarise(self, target: VerifiedTarget, table: TablePlan) -> Summary:
         """Execute `table.target_summary`."""
@@ -263,12 +248,12 @@ class PostgresEngine:
     async def clean(self, target: VerifiedTarget, table: TablePlan) -> None:
         """Execute `table.clean`."""
         async with self._sides[Side.TARGET].write(target) as connection:
-            await run_each(connection, table.clean)
+            await run_at_once(connection, table.clean)
 
     async def forget(self, target: VerifiedTarget, table: TablePlan) -> None:
         """Execute `table.forget`."""
         async with self._sides[Side.TARGET].write(target) as connection:
-            await run_each(connection, table.forget)
+            await run_at_once(connection, table.forget)
 
     async def leftovers(self, target: VerifiedTarget, keep: Collection[str]) -> list[str]:
         """Drop staging and undo tables of runs that are not in `keep`."""
@@ -304,7 +289,7 @@ class _Load:
     table: TablePlan
     key: bytes
     progress: Progress
-    snapshot: str
+    snapshot: Snapshot
     rows: int = 0
     bytes: int = 0
 

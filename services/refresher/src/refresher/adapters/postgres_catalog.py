@@ -4,6 +4,7 @@ Texts come fully qualified, because the reader's `search_path` is empty of user 
 come in UTC.
 """
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from chassis.db import Connection
-from refresher.adapters import postgres_catalog_sql as sql
+from refresher.adapters.postgres_catalog_sql import CATALOG
 from refresher.domain.catalog import (
     Catalog,
     Check,
@@ -60,44 +61,39 @@ _IDENTITY = {"a": "always", "d": "by default"}
 _ACTIONS = {"a": "no action", "r": "restrict", "c": "cascade", "n": "set null", "d": "set default"}
 
 
+_QUIETLY = """
+begin read only;
+set local search_path = pg_catalog;
+set local jit = off;
+set local enable_hashjoin = off;
+set local enable_mergejoin = off
+"""
+"""Few rows of large catalogs: planning all the ways of joining them would take most of the time."""
+
+
 async def read_catalog(connection: Connection, tables: Collection[TableRef]) -> Catalog:
     """Return what the catalogs say; a table that is missing or may not be read is left out."""
-    async with connection.transaction(readonly=True):
-        await connection.execute("set local search_path = pg_catalog")
-        await connection.execute("set local timezone = 'UTC'")
-        reader = _Reader(connection)
-        found = await reader.tables(tables)
-        version = connection.get_server_version()
+    await connection.execute(_QUIETLY)
+    try:
+        found = await connection.fetchval(
+            CATALOG, [ref.schema for ref in tables], [ref.name for ref in tables]
+        )
+    finally:
+        await connection.execute("rollback")
+    version = connection.get_server_version()
     return Catalog(
-        tables={table.ref: table for table in found}, version=f"{version.major}.{version.minor}"
+        tables={table.ref: table for table in _tables(json.loads(found))},
+        version=f"{version.major}.{version.minor}",
     )
 
 
-class _Reader:
-    """Reads in a constant number of queries, whatever the number of tables."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def tables(self, wanted: Collection[TableRef]) -> list[Table]:
-        heads = await self._connection.fetch(
-            sql.TABLES, [ref.schema for ref in wanted], [ref.name for ref in wanted]
-        )
-        leaves = await self._connection.fetch(sql.PARTITIONS, [row["oid"] for row in heads])
-        oids = [row["oid"] for row in heads] + [row["oid"] for row in leaves]
-        parts = _Parts(
-            columns=await self._grouped(sql.COLUMNS, oids),
-            constraints=await self._grouped(sql.CONSTRAINTS, oids),
-            indexes=await self._grouped(sql.INDEXES, oids),
-            triggers=await self._grouped(sql.TRIGGERS, oids),
-            sequences=await self._grouped(sql.SEQUENCES, oids),
-            referenced=await self._grouped(sql.REFERENCED, oids),
-            leaves=_group(leaves, "parent"),
-        )
-        return [parts.table(row) for row in heads]
-
-    async def _grouped(self, query: str, oids: Sequence[int]) -> Mapping[int, list[Any]]:
-        return _group(await self._connection.fetch(query, oids), "oid")
+def _tables(aspects: Mapping[str, list[Any]]) -> list[Table]:
+    grouped = {
+        name: _group(rows, "parent" if name == "leaves" else "oid")
+        for name, rows in aspects.items()
+    }
+    parts = _Parts(grouped)
+    return [parts.table(row) for row in aspects["heads"]]
 
 
 def _group(rows: Collection[Any], key: str) -> Mapping[int, list[Any]]:
@@ -110,7 +106,7 @@ def _group(rows: Collection[Any], key: str) -> Mapping[int, list[Any]]:
 class _Parts:
     """The rows of every query, by table."""
 
-    def __init__(self, **rows: Mapping[int, list[Any]]) -> None:
+    def __init__(self, rows: Mapping[str, Mapping[int, list[Any]]]) -> None:
         self._rows = rows
 
     def table(self, row: Any) -> Table:

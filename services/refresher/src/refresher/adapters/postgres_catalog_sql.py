@@ -1,7 +1,10 @@
-"""The queries of PostgreSQL's catalogs, each for many tables at once."""
+"""What PostgreSQL's catalogs say about many tables, in one query.
+
+A round trip for every aspect would cost more than what is asked; the server answers with one text.
+"""
 # ruff: noqa: S608 - put together from constants of this module
 
-TABLES = """
+_TABLES = """
 select c.oid, n.nspname::text as schema, c.relname::text as name,
     pg_get_userbyid(c.relowner)::text as owner,
     pg_get_partkeydef(c.oid) as partition_by,
@@ -65,7 +68,7 @@ where c.relkind in ('r', 'p') and has_schema_privilege(n.oid, 'USAGE')
 order by 2, 3
 """
 
-PARTITIONS = """
+_PARTITIONS = """
 select i.inhparent as parent, c.oid, n.nspname::text as schema, c.relname::text as name,
     pg_get_expr(c.relpartbound, c.oid) as bound,
     pg_get_partition_constraintdef(c.oid) as constraint,
@@ -77,11 +80,11 @@ select i.inhparent as parent, c.oid, n.nspname::text as schema, c.relname::text 
 from pg_inherits i
 join pg_class c on c.oid = i.inhrelid and c.relispartition
 join pg_namespace n on n.oid = c.relnamespace
-where i.inhparent = any($1::oid[])
+where i.inhparent in (select oid from heads)
 order by 1, 4
 """
 
-COLUMNS = """
+_COLUMNS = """
 select a.attrelid as oid, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as type,
     b.typname::text as base, t.typtype::text as type_class, b.typelem::bigint as element,
     case when t.typtype = 'd' then t.typtypmod else a.atttypmod end as modifier,
@@ -92,7 +95,7 @@ join pg_type t on t.oid = a.atttypid
 join pg_type b on b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 left join pg_collation l on l.oid = a.attcollation and l.collname <> 'default'
-where a.attrelid = any($1::oid[]) and a.attnum > 0 and not a.attisdropped
+where a.attrelid = any((select oids from wanted)::oid[]) and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum
 """
 
@@ -117,49 +120,49 @@ left join pg_class r on r.oid = k.confrelid
 left join pg_namespace o on o.oid = r.relnamespace
 """
 
-CONSTRAINTS = f"""
+_CONSTRAINTS = f"""
 select k.conrelid as oid, {_CONSTRAINT}
-where k.conrelid = any($1::oid[]) and k.contype in ('p', 'u', 'f', 'c')
+where k.conrelid = any((select oids from wanted)::oid[]) and k.contype in ('p', 'u', 'f', 'c')
 order by 1, k.contype, 2
 """
 
-REFERENCED = f"""
+_REFERENCED = f"""
 select k.confrelid as oid, {_CONSTRAINT}
-where k.confrelid = any($1::oid[]) and k.contype = 'f' and k.conparentid = 0
+where k.confrelid = any((select oids from wanted)::oid[]) and k.contype = 'f' and k.conparentid = 0
 order by 1, 2, 4, 5
 """
 
-INDEXES = f"""
+_INDEXES = f"""
 select i.indrelid as oid, c.relname::text as name, i.indisunique as is_unique,
     {_COLUMNS_OF.format(numbers="i.indkey::smallint[]", table="i.indrelid")} as columns,
     pg_get_indexdef(i.indexrelid) as definition, pg_get_constraintdef(k.oid) as constraint
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
-where i.indrelid = any($1::oid[])
+where i.indrelid = any((select oids from wanted)::oid[])
 order by 1, i.indisprimary desc, 2
 """
 
-TRIGGERS = """
+_TRIGGERS = """
 select g.tgrelid as oid, g.tgname::text as name, g.tgenabled::text as state,
     pg_get_triggerdef(g.oid) as definition
 from pg_trigger g
-where g.tgrelid = any($1::oid[]) and not g.tgisinternal and g.tgparentid = 0
+where g.tgrelid = any((select oids from wanted)::oid[]) and not g.tgisinternal and g.tgparentid = 0
 order by 1, 2
 """
 
-SEQUENCES = """
+_SEQUENCES = """
 select a.attrelid as oid, a.attname::text as column, n.nspname::text as schema,
     s.relname::text as name, bool_or(found.is_owned) as is_owned
 from (
     select d.refobjid as relid, d.refobjsubid as number, d.objid as sequence, true as is_owned
     from pg_depend d
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
-      and d.deptype in ('a', 'i') and d.refobjid = any($1::oid[])
+      and d.deptype in ('a', 'i') and d.refobjid = any((select oids from wanted)::oid[])
     union
     select f.adrelid, f.adnum, d.refobjid, false
     from pg_attrdef f join pg_depend d on d.objid = f.oid and d.classid = 'pg_attrdef'::regclass
-    where d.refclassid = 'pg_class'::regclass and f.adrelid = any($1::oid[])
+    where d.refclassid = 'pg_class'::regclass and f.adrelid = any((select oids from wanted)::oid[])
 ) found
 join pg_class s on s.oid = found.sequence and s.relkind = 'S'
 join pg_namespace n on n.oid = s.relnamespace
@@ -167,3 +170,27 @@ join pg_attribute a on a.attrelid = found.relid and a.attnum = found.number
 group by 1, 2, 3, 4
 order by 1, 2, 4
 """
+
+_ASPECTS = {
+    "heads": "select * from heads order by schema, name",
+    "leaves": "select * from leaves order by parent, name",
+    "columns": _COLUMNS,
+    "constraints": _CONSTRAINTS,
+    "indexes": _INDEXES,
+    "triggers": _TRIGGERS,
+    "sequences": _SEQUENCES,
+    "referenced": _REFERENCED,
+}
+_LISTS = ", ".join(
+    f"'{name}', (select coalesce(json_agg(item), '[]') from ({query}) as item)"
+    for name, query in _ASPECTS.items()
+)
+CATALOG = f"""
+with heads as materialized ({_TABLES}),
+leaves as materialized ({_PARTITIONS}),
+wanted as materialized (
+    select array(select oid from heads union all select oid from leaves) as oids
+)
+select json_build_object({_LISTS})::text
+"""
+"""Takes the schemas and the names of tables; every aspect is a list of objects, in its order."""

@@ -52,6 +52,8 @@ class Connections:
         self._side = side
         self._access = access
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._fingerprints: dict[int, str] = {}
+        """Of the target: what each connection said it leads to, by its server process."""
 
     async def open(self) -> None:
         """Connect.
@@ -81,6 +83,8 @@ class Connections:
                 command_timeout=self._access.command_seconds,
                 max_inactive_connection_lifetime=60.0,
                 server_settings=settings,
+                init=self._meet if self._side is Side.TARGET else None,
+                reset=_keep_session,
             )
 
     async def close(self) -> None:
@@ -89,6 +93,11 @@ class Connections:
             return
         pool, self._pool = self._pool, None
         pool.terminate()
+
+    async def _meet(self, connection: Connection) -> None:
+        # Once is enough: a connection never leads to another database than it did.
+        found = await postgres_identity.fingerprint(connection)
+        self._fingerprints[connection.get_server_pid()] = found
 
     @contextlib.asynccontextmanager
     async def lend(self) -> AsyncGenerator[Connection]:
@@ -115,12 +124,20 @@ class Connections:
         if self._side is not Side.TARGET:
             raise UnsafeTargetError("the source is never written to")
         async with self.lend() as connection:
-            found = await postgres_identity.fingerprint(connection)
+            found = self._fingerprints[connection.get_server_pid()]
             if found != target.fingerprint:
                 raise UnsafeTargetError(
                     f"the target's address leads to another database now: {found}"
                 )
             yield connection
+
+
+async def _keep_session(_connection: Connection) -> None:
+    """Replace the driver's reset query, which would cost a round trip each time a connection is
+    given back.
+
+    What we set is `set local`; a swap, in which hooks may set what they like, resets it itself.
+    """
 
 
 def _tls(config: DatabaseConfig) -> Any:

@@ -1,6 +1,9 @@
 """Asks a PostgreSQL server who it is and what the login may do."""
 
+# ruff: noqa: S608 - put together from constants of this module
+
 from chassis.db import Connection
+from refresher.domain.catalog import Side
 from refresher.domain.guards import Identity
 
 _SELF = """
@@ -57,6 +60,10 @@ where has_database_privilege(current_database(), 'CREATE')
 order by 1, 2
 limit 50
 """
+_SELF_AND_POWERS = f"""
+select *, array(select power from ({_POWERS}) as found order by rank, power) as powers
+from ({_SELF}) as self
+"""
 
 
 async def fingerprint(connection: Connection) -> str:
@@ -68,10 +75,9 @@ async def fingerprint(connection: Connection) -> str:
     return _fingerprint(await connection.fetchrow(_SELF))
 
 
-async def identify(connection: Connection) -> Identity:
-    """Return who the server says it is, and every way in which the login could write."""
-    row = await connection.fetchrow(_SELF)
-    powers = await connection.fetch(_POWERS)
+async def identify(connection: Connection, side: Side) -> Identity:
+    """Return who the server says it is, and every way in which a source's login could write."""
+    row = await connection.fetchrow(_SELF_AND_POWERS if side is Side.SOURCE else _SELF)
     assert row is not None  # noqa: S101 - a connection has a database
     return Identity(
         fingerprint=_fingerprint(row),
@@ -79,7 +85,7 @@ async def identify(connection: Connection) -> Identity:
         login=row["login"],
         version=row["version"].split(" ")[0],
         marker=row["marker"],
-        powers=tuple(item["power"] for item in powers),
+        powers=tuple(row["powers"]) if side is Side.SOURCE else (),
     )
 
 

@@ -10,6 +10,8 @@ from refresher.domain.verification import ColumnSummary, Summary
 from refresher.ports import Question
 
 _FEW = 100_000
+_FEWEST = 10_000
+"""Where only a window is replaced, it matters whether there are any."""
 
 
 async def measure(connection: Connection, side: Side, question: Question) -> Extent:
@@ -27,11 +29,11 @@ async def measure(connection: Connection, side: Side, question: Question) -> Ext
         empty = f"{where} and {column} is null" if where else f" where {column} is null"
         bounds.append(f"(select count(*) from {table}{empty}) as nulls")  # noqa: S608
     # One select each: an index answers a minimum, but not beside a count.
-    found = dict(await connection.fetchrow(f"select {', '.join(bounds)}") or {}) if bounds else {}
+    rows = f"{_rows(side, question, f'{table}{where}')} as rows"
+    found = dict(await connection.fetchrow(f"select {', '.join([*bounds, rows])}") or {})
     low, high = found.get("low"), found.get("high")
-    rows = await _rows(connection, side, question, f"{table}{where}")
     return Extent(
-        rows=max(int(rows), 0),
+        rows=found["rows"],
         low=None if low is None else Value.of(low),
         high=None if high is None else Value.of(high),
         key_low=found.get("key_low"),
@@ -40,25 +42,21 @@ async def measure(connection: Connection, side: Side, question: Question) -> Ext
     )
 
 
-async def _rows(connection: Connection, side: Side, question: Question, relation: str) -> int:
-    """Return the rows of a table: counted where a decision hangs on it, else estimated."""
+def _rows(side: Side, question: Question, relation: str) -> str:
+    """Return what tells a table's rows: counted where a decision hangs on it, else estimated."""
     if side is Side.TARGET and question.counts_rows:
-        return int(await connection.fetchval(f"select count(*) from {relation}"))  # noqa: S608
-    rows = await connection.fetchval(_ESTIMATE, question.ref.schema, question.ref.name)
-    if not rows:
-        # Never analysed, or small: counting so far costs little.
-        few = f"(select from {relation} limit {_FEW})"
-        rows = await connection.fetchval(f"select count(*) from {few} as few")  # noqa: S608
-    return int(rows)
+        return f"(select count(*) from {relation})"  # noqa: S608
+    # Never analysed, or small: counting so far costs little.
+    few = _FEW if question.counts_rows else _FEWEST
+    counted = f"(select count(*) from (select from {relation} limit {few}) as few)"  # noqa: S608
+    name = names.literal(names.table(question.ref))
+    return f"coalesce(nullif({_ESTIMATE.format(name=name)}, 0), {counted})"
 
 
-_ESTIMATE = """
-select coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint
-from pg_class c join pg_namespace n on n.oid = c.relnamespace,
-    pg_class l
-where n.nspname = $1 and c.relname = $2
-  and (l.oid = c.oid or l.oid in (select relid from pg_partition_tree(c.oid)))
-"""
+_ESTIMATE = """(
+    select coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint from pg_class l
+    where l.oid = {name}::regclass or l.oid in (select relid from pg_partition_tree({name}))
+)"""
 
 
 async def summarise_table(

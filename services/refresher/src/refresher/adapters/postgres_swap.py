@@ -1,16 +1,13 @@
-"""Executes a plan's transactions in the target: with short locks, retries, a fence and a note.
+"""Executes a plan's transactions in the target: with short locks, a fence and a note.
 
-The note is written in the same transaction as the swap, so after a crash the target itself says
-whether the swap happened; the fence refuses a worker that was overtaken while it was away.
+Whoever waits for a lock of ours waits for every answer that travels while we hold it. So statements
+go out together as far as nobody asks what they return; an exchange, where nobody asks at all, is
+one message from the first lock to the commit.
 """
 
-import asyncio
+import contextlib
 import json
-import random
-import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
 import asyncpg
 
@@ -18,12 +15,20 @@ from chassis.db import Connection
 from chassis.errors import LeaseLostError
 from chassis.failpoints import reach
 from refresher.adapters.postgres_connections import Connections
+from refresher.adapters.swapping import (
+    Counter,
+    Exchange,
+    OthersInTheWayError,
+    Tallies,
+    execute_once,
+    read_tallies,
+)
 from refresher.domain.guards import VerifiedTarget
+from refresher.domain.pgsql import names
 from refresher.domain.pgsql.names import OWN_SCHEMA
-from refresher.domain.plan import ComponentPlan, Plan
 from refresher.domain.statements import Statement, Tally
-from refresher.errors import GuardError, SwapBusyError
-from refresher.ports import Fence, Swapped
+from refresher.errors import GuardError
+from refresher.ports import Swapped
 
 _BUSY = (
     asyncpg.LockNotAvailableError,
@@ -31,7 +36,6 @@ _BUSY = (
     asyncpg.SerializationError,
     asyncpg.ObjectInUseError,
 )
-_PAUSE_SECONDS = (0.05, 0.25)
 
 BOOKS = f"""
 create schema if not exists {OWN_SCHEMA};
@@ -51,55 +55,32 @@ create table if not exists {OWN_SCHEMA}.fences (
 """What we keep in the target itself."""
 
 _FENCE = f"""
-insert into {OWN_SCHEMA}.fences as fence (name, token) values ($1, $2)
-on conflict (name) do update set token = excluded.token where fence.token <= excluded.token
-returning token
+with passed as (
+    insert into {OWN_SCHEMA}.fences as fence (name, token) select unnest($1::text[]), $2
+    on conflict (name) do update set token = excluded.token where fence.token <= excluded.token
+    returning name
+)
+select array(select unnest($1::text[]) except select name from passed order by 1) as refused,
+    (select tallies::text from {OWN_SCHEMA}.swaps
+     where plan_id = $3 and component = $4 and kind = $5) as known
 """  # noqa: S608 - a constant
-_FIND = f"select tallies::text from {OWN_SCHEMA}.swaps where plan_id = $1 and component = $2 and kind = $3"  # noqa: E501, S608
-_NOTE = f"insert into {OWN_SCHEMA}.swaps (plan_id, component, kind, tallies) values ($1, $2, $3, $4::text::jsonb)"  # noqa: E501, S608
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One transaction of a plan, to be executed once."""
-
-    plan: Plan
-    component: ComponentPlan
-    kind: str
-    """`swap` or `undo`."""
-
-    statements: tuple[Statement, ...]
-    fence: Fence
-
-
-@dataclass(slots=True)
-class _Counter:
-    """Tallies while a transaction runs."""
-
-    tallies: dict[str, dict[Tally, int]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(int))
-    )
-    locked_at: float | None = None
-
-    def add(self, table: str, tally: Tally, number: int) -> None:
-        """Count rows."""
-        self.tallies[table][tally] += number
-
-    def lock(self) -> None:
-        """Remember when the first lock was had."""
-        if self.locked_at is None:
-            self.locked_at = time.monotonic()
+# The session remembers it over the commit; `reset` forgets it.
+_LOCKED_AT = "nullif(current_setting('penstock.locked_at', true), '')"
+_LOCKED = (
+    f"select set_config('penstock.locked_at', coalesce({_LOCKED_AT}, clock_timestamp()::text), "
+    "false)"
+)
+_HELD = f"select extract(epoch from clock_timestamp() - {_LOCKED_AT}::timestamptz)::float8"  # noqa: S608
 
 
 async def prepare(connection: Connection) -> None:
     """Make the tables that we keep in the target."""
-    async with connection.transaction():
-        # Two runs that begin together must not both create the schema.
-        await connection.execute("select pg_advisory_xact_lock(7364018226)")
-        await connection.execute(BOOKS)
+    # One transaction: two runs that begin together must not both create the schema.
+    await connection.execute(f"select pg_advisory_xact_lock(7364018226);{BOOKS}")
 
 
-async def execute_once(connections: Connections, target: VerifiedTarget, work: Exchange) -> Swapped:
+async def swap_once(connections: Connections, target: VerifiedTarget, work: Exchange) -> Swapped:
     """Execute one transaction, once per plan and component.
 
     Raises:
@@ -107,79 +88,88 @@ async def execute_once(connections: Connections, target: VerifiedTarget, work: E
         GuardError: a `refuse` query found something.
         LeaseLostError: a newer token was seen.
     """
-    began = time.monotonic()
-    plan = work.plan
-    for attempt in range(1, plan.swap_attempts + 1):
-        async with connections.write(target) as connection:
-            known = await _find(connection, work)
-            if known is not None:
-                return Swapped(tallies=known)
-            counter = _Counter()
-            started = time.monotonic()
+
+    async def attempt(counter: Counter) -> Tallies | None:
+        async with connections.write(target) as connection, _clean_session(connection):
             try:
-                async with connection.transaction():
-                    await _run(connection, work, counter)
-            except _BUSY:
-                await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))  # noqa: S311 - jitter
-                continue
-        locked_at = counter.locked_at or started
-        return Swapped(
-            tallies={table: dict(found) for table, found in counter.tallies.items()},
-            wait_seconds=round(locked_at - began, 4),
-            lock_seconds=round(time.monotonic() - locked_at, 4),
-            attempts=attempt,
-        )
-    raise SwapBusyError(
-        f"{work.component.name}: others use the table; no lock within {plan.lock_timeout_ms} ms "
-        f"in {plan.swap_attempts} attempts"
-    )
+                known = await _run(connection, work, counter)
+            except _BUSY as error:
+                raise OthersInTheWayError from error
+            if known is None:
+                counter.lock(await connection.fetchval(_HELD) or 0.0)
+            return known
+
+    return await execute_once(work, attempt)
 
 
-async def _find(connection: Connection, work: Exchange) -> Mapping[str, Mapping[Tally, int]] | None:
-    found = await connection.fetchval(_FIND, work.plan.plan_id, work.component.name, work.kind)
-    if found is None:
+@contextlib.asynccontextmanager
+async def _clean_session(connection: Connection) -> AsyncGenerator[None]:
+    """End what is left of a transaction, and undo what hooks have set."""
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            if connection.is_in_transaction():
+                await connection.execute("rollback")
+            await connection.reset()
+
+
+async def _run(connection: Connection, work: Exchange, counter: Counter) -> Tallies | None:
+    """Execute everything; return the tallies of an earlier attempt if that has done it already."""
+    await connection.execute(f"begin; set local lock_timeout = {int(work.plan.lock_timeout_ms)}")
+    known = await _fence(connection, work)
+    if known is not None:
+        return known
+    *groups, last = _together(work.statements)
+    if all(_is_plain(statement) for statement in last) and not groups:
+        await _note(connection, work, counter)
+        await reach(f"refresh.in_{work.kind}")
+        await connection.execute(_joined([*_texts(last), "commit"]))
         return None
-    return {
-        table: {Tally(name): number for name, number in tallies.items()}
-        for table, tallies in json.loads(found).items()
-    }
-
-
-async def _run(connection: Connection, work: Exchange, counter: _Counter) -> None:
-    await connection.execute(f"set local lock_timeout = {int(work.plan.lock_timeout_ms)}")
-    for table in sorted(table.key for table in work.component.tables):
-        if await connection.fetchval(_FENCE, table, work.fence.token) is None:
-            raise LeaseLostError(f"{table}: another worker has taken over the refresh")
-    for statements in _together(work.statements):
-        if len(statements) > 1:
-            await connection.execute("\n;\n".join(item.sql for item in statements))
-        else:
+    for statements in (*groups, last):
+        if len(statements) == 1 and not _is_plain(statements[0]):
             await _execute(connection, statements[0], counter)
-        if any(item.lock is not None for item in statements):
-            counter.lock()
-    await connection.execute(
-        _NOTE, work.plan.plan_id, work.component.name, work.kind, json.dumps(counter.tallies)
-    )
+        else:
+            await connection.execute(_joined(_texts(statements)))
+    await _note(connection, work, counter)
     await reach(f"refresh.in_{work.kind}")
+    await connection.execute("commit")
+    return None
+
+
+async def _fence(connection: Connection, work: Exchange) -> Tallies | None:
+    tables = sorted(table.key for table in work.component.tables)
+    found = await connection.fetchrow(
+        _FENCE, tables, work.fence.token, work.plan.plan_id, work.component.name, work.kind
+    )
+    assert found is not None  # noqa: S101 - it selects one row
+    if found["known"] is not None:
+        return read_tallies(found["known"])
+    if found["refused"]:
+        refused = ", ".join(found["refused"])
+        raise LeaseLostError(f"{refused}: another worker has taken over the refresh")
+    return None
+
+
+async def _note(connection: Connection, work: Exchange, counter: Counter) -> None:
+    values = (work.plan.plan_id, work.component.name, work.kind, json.dumps(counter.tallies))
+    listed = ", ".join(names.literal(value) for value in values)
+    await connection.execute(
+        f"insert into {OWN_SCHEMA}.swaps (plan_id, component, kind, tallies) values ({listed})"  # noqa: S608
+    )
 
 
 def _together(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
-    """Yield statements that are sent at once: others wait while ours travel one by one.
-
-    The first lock is taken alone, so that its time is known.
-    """
+    """Yield statements that are sent at once: those of which nobody asks what they return."""
     waiting: list[Statement] = []
-    is_locked = False
     for statement in statements:
-        is_alone = not _is_plain(statement) or (statement.lock is not None and not is_locked)
-        is_locked = is_locked or statement.lock is not None
-        if is_alone and waiting:
+        if _is_plain(statement):
+            waiting.append(statement)
+            continue
+        if waiting:
             yield waiting
             waiting = []
-        if is_alone:
-            yield [statement]
-        else:
-            waiting.append(statement)
+        yield [statement]
     if waiting:
         yield waiting
 
@@ -194,7 +184,20 @@ def _is_plain(statement: Statement) -> bool:
     )
 
 
-async def _execute(connection: Connection, statement: Statement, counter: _Counter) -> None:
+def _texts(statements: Sequence[Statement]) -> list[str]:
+    """Return what is sent; behind the first lock, also what remembers when it was had."""
+    texts = [statement.sql for statement in statements]
+    locks = [number for number, statement in enumerate(statements) if statement.lock is not None]
+    if locks:
+        texts.insert(locks[0] + 1, _LOCKED)
+    return texts
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "\n;\n".join(texts)
+
+
+async def _execute(connection: Connection, statement: Statement, counter: Counter) -> None:
     parameters = [value.scalar for value in statement.parameters]
     if statement.refuse is not None:
         if found := await connection.fetchval(statement.sql, *parameters):
@@ -210,6 +213,12 @@ async def _execute(connection: Connection, statement: Statement, counter: _Count
         status = await connection.execute(statement.sql, *parameters)
         if statement.tally is not None:
             counter.add(statement.table, statement.tally, int(status.rpartition(" ")[2]))
+
+
+async def run_at_once(connection: Connection, statements: Sequence[Statement]) -> None:
+    """Execute statements that only change catalogs in one transaction and one round trip."""
+    if statements:
+        await connection.execute(_joined(statement.sql for statement in statements))
 
 
 async def run_each(connection: Connection, statements: Iterable[Statement]) -> None:

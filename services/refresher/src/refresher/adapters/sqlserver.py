@@ -11,7 +11,8 @@ from refresher.adapters.sqlserver_connections import SqlServerAddress, SqlServer
 from refresher.adapters.sqlserver_errors import SqlServerBusyError
 from refresher.adapters.sqlserver_process import CopyOrder, DriverProcess
 from refresher.adapters.sqlserver_reading import measure, read_catalog, summarise
-from refresher.adapters.sqlserver_swap import Exchange, Target, execute_once
+from refresher.adapters.sqlserver_swap import Target, swap_once
+from refresher.adapters.swapping import Exchange
 from refresher.domain import tsql_names as names
 from refresher.domain import tsql_queries as queries
 from refresher.domain.catalog import Catalog, Extent, Side, TableRef
@@ -171,7 +172,7 @@ class SqlServerEngine:
         )
         async with self._write(target) as session:
             await session.prepare()
-            swapped = await execute_once(session, work)
+            swapped = await swap_once(session, work)
             await reach("refresh.swapped")
             await session.run("SET LOCK_TIMEOUT -1")
             await session.run_each(component.after)
@@ -186,7 +187,7 @@ class SqlServerEngine:
         )
         async with self._write(target) as session:
             await session.prepare()
-            return await execute_once(session, work)
+            return await swap_once(session, work)
 
     async def summarise(self, target: VerifiedTarget, table: TablePlan) -> Summary:
         """Execute `table.target_summary`."""

@@ -1,64 +1,29 @@
-"""Executes a plan's transactions in a SQL Server target: short locks, retries, a fence, a note.
+"""Executes a plan's transactions in a SQL Server target: with short locks, a fence and a note."""
 
-The note is written in the same transaction as the swap, so after a crash the target itself says
-whether the swap happened; the fence refuses a worker that was overtaken while it was away.
-"""
-
-import asyncio
 import json
-import random
-import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 from chassis.errors import LeaseLostError
 from chassis.failpoints import reach
 from refresher.adapters.sqlserver_errors import SqlServerBusyError
 from refresher.adapters.sqlserver_process import DriverProcess, Result
+from refresher.adapters.swapping import (
+    Counter,
+    Exchange,
+    OthersInTheWayError,
+    Tallies,
+    execute_once,
+    read_tallies,
+)
 from refresher.domain import tsql_queries as queries
 from refresher.domain.catalog import Side
-from refresher.domain.plan import ComponentPlan, Plan
 from refresher.domain.statements import Statement, Tally
-from refresher.errors import GuardError, SwapBusyError
+from refresher.errors import GuardError
 from refresher.ports import Fence, Swapped
 
-_PAUSE_SECONDS = (0.05, 0.25)
 _ROLLBACK = "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"
 _IDENTITY_OFF = ("SET IDENTITY_INSERT ", " OFF")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One transaction of a plan, to be executed once."""
-
-    plan: Plan
-    component: ComponentPlan
-    kind: str
-    """`swap` or `undo`."""
-
-    statements: tuple[Statement, ...]
-    fence: Fence
-
-
-@dataclass(slots=True)
-class _Counter:
-    """Tallies while a transaction runs."""
-
-    tallies: dict[str, dict[Tally, int]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(int))
-    )
-    locked_at: float | None = None
-
-    def add(self, table: str, tally: Tally, number: int) -> None:
-        """Count rows."""
-        self.tallies[table][tally] += number
-
-    def lock(self) -> None:
-        """Remember when the first lock was had."""
-        if self.locked_at is None:
-            self.locked_at = time.monotonic()
 
 
 class Target:
@@ -83,7 +48,7 @@ class Target:
             await self.run(sql)
 
 
-async def execute_once(target: Target, work: Exchange) -> Swapped:
+async def swap_once(target: Target, work: Exchange) -> Swapped:
     """Execute one transaction, once per plan and component.
 
     Raises:
@@ -91,45 +56,26 @@ async def execute_once(target: Target, work: Exchange) -> Swapped:
         GuardError: a `refuse` query found something.
         LeaseLostError: a newer token was seen.
     """
-    began = time.monotonic()
-    plan = work.plan
-    for attempt in range(1, plan.swap_attempts + 1):
+
+    async def attempt(counter: Counter) -> Tallies | None:
         known = await _find(target, work)
-        if known is not None:
-            return Swapped(tallies=known)
-        counter = _Counter()
-        started = time.monotonic()
-        try:
-            await _transact(target, work, counter)
-        except SqlServerBusyError:
-            await _forget(target, work)
-            await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))  # noqa: S311 - jitter
-            continue
-        locked_at = counter.locked_at or started
-        return Swapped(
-            tallies={table: dict(found) for table, found in counter.tallies.items()},
-            wait_seconds=round(locked_at - began, 4),
-            lock_seconds=round(time.monotonic() - locked_at, 4),
-            attempts=attempt,
-        )
-    raise SwapBusyError(
-        f"{work.component.name}: others use the table; no lock within {plan.lock_timeout_ms} ms "
-        f"in {plan.swap_attempts} attempts"
-    )
+        if known is None:
+            try:
+                await _transact(target, work, counter)
+            except SqlServerBusyError as error:
+                await _forget(target, work)
+                raise OthersInTheWayError from error
+        return known
+
+    return await execute_once(work, attempt)
 
 
-async def _find(target: Target, work: Exchange) -> Mapping[str, Mapping[Tally, int]] | None:
+async def _find(target: Target, work: Exchange) -> Tallies | None:
     found = await target.run(queries.FIND_SWAP, work.plan.plan_id, work.component.name, work.kind)
-    if not found.rows:
-        return None
-    tallies: dict[str, dict[str, int]] = json.loads(found.rows[0][0])
-    return {
-        table: {Tally(name): number for name, number in numbers.items()}
-        for table, numbers in tallies.items()
-    }
+    return read_tallies(found.rows[0][0]) if found.rows else None
 
 
-async def _transact(target: Target, work: Exchange, counter: _Counter) -> None:
+async def _transact(target: Target, work: Exchange, counter: Counter) -> None:
     await target.run(f"SET LOCK_TIMEOUT {int(work.plan.lock_timeout_ms)}")
     await target.run("BEGIN TRANSACTION")
     for table in sorted(table.key for table in work.component.tables):
@@ -153,7 +99,7 @@ async def _raise_fence(target: Target, table: str, fence: Fence) -> None:
             raise LeaseLostError(f"{table}: another worker has taken over the refresh")
 
 
-async def _execute(target: Target, statement: Statement, counter: _Counter) -> None:
+async def _execute(target: Target, statement: Statement, counter: Counter) -> None:
     result = await target.run(statement.sql, *(value.text for value in statement.parameters))
     if statement.refuse is not None:
         if found := _number(result):

@@ -2,12 +2,11 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
 from chassis.clock import Clock
-from chassis.db import Connection, Database
+from chassis.db import Database
 from chassis.drift import Drift, KnownSchema, Standing, known_schemas, standing
 from contracts.drifts import DriftStatus, FieldEffect
 from contracts.schemas import DriftKind
@@ -25,8 +24,6 @@ from refresher.ports import Engine, Ledger, Question
 
 __all__ = ["Planning", "Survey"]
 
-_Answer = TypeVar("_Answer")
-
 SERVICE = "refresher"
 
 
@@ -38,6 +35,27 @@ class Survey:
     findings: Findings
     drifts: tuple[Drift, ...] = ()
     """What has changed in the schemas, told or not."""
+
+    target: VerifiedTarget | None = None
+    """The proof that the target may be written to, if nothing spoke against it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What our own database says."""
+
+    sources: list[str]
+    history: Mapping[str, LastRefresh]
+    schemas: Mapping[str, KnownSchema]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What one of the two databases says."""
+
+    identity: Identity
+    catalog: Catalog
+    extents: dict[str, Extent]
 
 
 class Planning:
@@ -53,28 +71,18 @@ class Planning:
 
     async def survey(self, engine: Engine, request: Request) -> Survey:
         """Return the plan for a request."""
-        source, target, verdict = await self._judge(engine)
-        refs = refs_of(self._config, request.keys)
-        catalogs = await _on_both(
-            lambda side: engine.read_catalog(
-                side, [pair[0 if side is Side.SOURCE else 1] for pair in refs.values()]
-            )
-        )
-        async with self._database.connection() as connection:
-            history = await self._ledger.last_refreshes(connection, request.keys)
-            request, drifts = await self._judge_schemas(connection, engine, request, catalogs)
-        going_on = self._going_on(request, history)
-        extents = await _on_both(
-            lambda side: self._measure(engine, side, catalogs, going_on=going_on)
-        )
+        known, source, target = await self._look(engine, request)
+        catalogs = {Side.SOURCE: source.catalog, Side.TARGET: target.catalog}
+        request, drifts = await self._judge_schemas(engine, request, catalogs, known=known)
+        verdict = self._judge(source.identity, target.identity, known.sources)
         findings = Findings(
-            source=catalogs[Side.SOURCE],
-            target=catalogs[Side.TARGET],
-            source_extents=extents[Side.SOURCE],
-            target_extents=extents[Side.TARGET],
-            history=history,
-            source_fingerprint=source.fingerprint,
-            target_fingerprint=target.fingerprint,
+            source=source.catalog,
+            target=target.catalog,
+            source_extents=source.extents,
+            target_extents=target.extents,
+            history=known.history,
+            source_fingerprint=source.identity.fingerprint,
+            target_fingerprint=target.identity.fingerprint,
             refusals=() if isinstance(verdict, VerifiedTarget) else verdict,
         )
         plan = make_plan(
@@ -85,28 +93,64 @@ class Planning:
             plan_id=str(uuid.uuid4()),
             now=self._clock.now(),
         )
-        return Survey(plan=plan, findings=findings, drifts=drifts)
+        proven = verdict if isinstance(verdict, VerifiedTarget) else None
+        return Survey(plan=plan, findings=findings, drifts=drifts, target=proven)
+
+    async def _look(self, engine: Engine, request: Request) -> tuple["_Known", "_Seen", "_Seen"]:
+        """Ask our own database and the two others at the same time."""
+        refs = list(refs_of(self._config, request.keys).values())
+
+        async def look(side: Side, wanted: list[TableRef]) -> _Seen:
+            identity = await engine.identify(side)
+            catalog = await engine.read_catalog(side, wanted)
+            going_on = self._going_on(request, (await knowing).history)
+            extents = await self._measure(engine, side, catalog, going_on=going_on)
+            return _Seen(identity=identity, catalog=catalog, extents=extents)
+
+        with first_failure():
+            async with asyncio.TaskGroup() as group:
+                knowing = group.create_task(self._remember(request))
+                source = group.create_task(look(Side.SOURCE, [pair[0] for pair in refs]))
+                target = group.create_task(look(Side.TARGET, [pair[1] for pair in refs]))
+        return knowing.result(), source.result(), target.result()
+
+    async def _remember(self, request: Request) -> "_Known":
+        async with self._database.connection() as connection:
+            return _Known(
+                sources=await self._ledger.known_sources(connection),
+                history=await self._ledger.last_refreshes(connection, request.keys),
+                schemas=await known_schemas(connection, SERVICE, request.keys),
+            )
 
     async def _judge_schemas(
         self,
-        connection: Connection,
         engine: Engine,
         request: Request,
         catalogs: Mapping[Side, Catalog],
+        *,
+        known: "_Known",
     ) -> tuple[Request, tuple[Drift, ...]]:
         """Return the request with what was decided about schemas, and the drift there is."""
-        known = await known_schemas(connection, SERVICE, request.keys)
-        accepted = {key: schema.columns for key, schema in known.items()}
-        drifts: list[Drift] = []
-        stopped: dict[str, Stop] = {}
-        for key, pair in refs_of(self._config, request.keys).items():
-            drift = self._drift_of(key, pair, engine, catalogs=catalogs, known=known.get(key))
-            if drift is None:
-                continue
-            drifts.append(drift)
-            if drift.kind is DriftKind.BREAKING:
-                stopped[key] = _stop(drift, await standing(connection, drift.drift_id))
-        return replace(request, accepted=accepted, stopped=stopped), tuple(drifts)
+        drifts = {
+            key: drift
+            for key, pair in refs_of(self._config, request.keys).items()
+            if (
+                drift := self._drift_of(
+                    key, pair, engine, catalogs=catalogs, known=known.schemas.get(key)
+                )
+            )
+        }
+        breaking = {key: drift for key, drift in drifts.items() if drift.kind is DriftKind.BREAKING}
+        accepted = {key: schema.columns for key, schema in known.schemas.items()}
+        stopped = await self._stops(breaking) if breaking else {}
+        return replace(request, accepted=accepted, stopped=stopped), tuple(drifts.values())
+
+    async def _stops(self, drifts: Mapping[str, Drift]) -> dict[str, Stop]:
+        async with self._database.connection() as connection:
+            return {
+                key: _stop(drift, await standing(connection, drift.drift_id))
+                for key, drift in drifts.items()
+            }
 
     def _drift_of(
         self,
@@ -151,28 +195,32 @@ class Planning:
         Raises:
             UnsafeTargetError: it is not proven; says every reason.
         """
-        source, target, verdict = await self._judge(engine)
+        with first_failure():
+            async with asyncio.TaskGroup() as group:
+                knowing = group.create_task(self._known_sources())
+                asking = [group.create_task(engine.identify(side)) for side in Side]
+        source, target = (task.result() for task in asking)
+        verdict = self._judge(source, target, knowing.result())
         if not isinstance(verdict, VerifiedTarget):
             raise UnsafeTargetError(
                 "nothing was written: " + "; ".join(item.sentence for item in verdict),
                 codes=[item.code for item in verdict],
             )
-        async with self._database.transaction() as transaction:
-            await self._ledger.meet(transaction.connection, source.fingerprint, Side.SOURCE)
-            await self._ledger.meet(transaction.connection, target.fingerprint, Side.TARGET)
+        met = {Side.SOURCE: source.fingerprint, Side.TARGET: target.fingerprint}
+        async with self._database.connection() as connection:
+            await self._ledger.meet(connection, met)
         return verdict
 
-    async def _judge(
-        self, engine: Engine
-    ) -> tuple[Identity, Identity, VerifiedTarget | tuple[guards.Refusal, ...]]:
-        found = await _on_both(engine.identify)
-        source, target = found[Side.SOURCE], found[Side.TARGET]
+    async def _known_sources(self) -> list[str]:
         async with self._database.connection() as connection:
-            known = await self._ledger.known_sources(connection)
+            return await self._ledger.known_sources(connection)
+
+    def _judge(
+        self, source: Identity, target: Identity, known_sources: Collection[str]
+    ) -> VerifiedTarget | tuple[guards.Refusal, ...]:
         databases = self._config.databases
         pins = Pins(source=databases.source.fingerprint, target=databases.target.fingerprint)
-        verdict = guards.verify(source, target, pins=pins, known_sources=known)
-        return source, target, verdict
+        return guards.verify(source, target, pins=pins, known_sources=known_sources)
 
     def _going_on(self, request: Request, history: Mapping[str, LastRefresh]) -> frozenset[str]:
         """Return the tables of which a window is read, if nothing unforeseen is found."""
@@ -188,23 +236,23 @@ class Planning:
         self,
         engine: Engine,
         side: Side,
-        catalogs: Mapping[Side, Catalog],
+        catalog: Catalog,
         *,
         going_on: frozenset[str],
     ) -> dict[str, Extent]:
         questions = {
             name: replace(question, counts_rows=name not in going_on)
-            for name, question in self._questions(side, catalogs).items()
+            for name, question in self._questions(side, catalog).items()
         }
         extents = await engine.measure(side, list(questions.values()))
         return dict(zip(questions, extents, strict=True))
 
-    def _questions(self, side: Side, catalogs: Mapping[Side, Catalog]) -> dict[str, Question]:
+    def _questions(self, side: Side, catalog: Catalog) -> dict[str, Question]:
         questions = {}
         for table in self._config.tables:
             pair = refs_of(self._config, [table.name])[table.name]
             ref = pair[0] if side is Side.SOURCE else pair[1]
-            found = catalogs[side].tables.get(ref)
+            found = catalog.tables.get(ref)
             if found is None:
                 continue
             column = found.column(table.incremental_column or "")
@@ -234,13 +282,3 @@ def _stop(drift: Drift, standing: Standing | None) -> Stop:
         is_rejected=where.status is DriftStatus.REJECTED,
         has_conflict=any(change.effect is FieldEffect.RETYPED for change in drift.changes),
     )
-
-
-async def _on_both(
-    ask: Callable[[Side], Coroutine[Any, Any, _Answer]],
-) -> dict[Side, _Answer]:
-    """Ask both databases at the same time."""
-    with first_failure():
-        async with asyncio.TaskGroup() as group:
-            tasks = {side: group.create_task(ask(side)) for side in Side}
-    return {side: task.result() for side, task in tasks.items()}

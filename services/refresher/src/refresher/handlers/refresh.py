@@ -1,5 +1,6 @@
 """The runs of the refresher: plan and apply, apply what was approved, take back."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
@@ -18,6 +19,8 @@ from contracts.runs import RunCounts
 from refresher import metrics
 from refresher.domain.catalog import Side, catalog_hash
 from refresher.domain.config import RefreshConfig, SyncMode
+from refresher.domain.failures import first_failure
+from refresher.domain.guards import VerifiedTarget
 from refresher.domain.plan import Plan, Verdict
 from refresher.domain.planner import HELD, Request
 from refresher.errors import (
@@ -77,14 +80,14 @@ class Refresher:
         run = context.run
         parameters = _read(Parameters, run)
         async with self.open_engine() as engine:
-            stored = await self._resumed(context)
+            stored, target = await self._resumed(context), None
             if stored is None:
                 is_dry = run.dry_run or self.config.settings.dry_run
-                stored = await self._planned(context, engine, parameters, is_dry=is_dry)
+                stored, target = await self._planned(context, engine, parameters, is_dry=is_dry)
                 if is_dry or stored.status == "waiting":
                     await _announce(context, stored)
                     return RunCounts()
-            return await self._apply(context, engine, stored)
+            return await self._apply(context, engine, stored, target=target)
 
     async def _resumed(self, context: RunContext) -> StoredPlan | None:
         """Return the plan that this run was applying when it was interrupted."""
@@ -96,7 +99,8 @@ class Refresher:
 
     async def _planned(
         self, context: RunContext, engine: Engine, parameters: Parameters, *, is_dry: bool
-    ) -> StoredPlan:
+    ) -> tuple[StoredPlan, VerifiedTarget | None]:
+        """Return the plan, and the proof of the target that was found on the way."""
         run = context.run
         may_force = run.requester in self.config.approval.may_force
         request = Request(
@@ -127,7 +131,7 @@ class Refresher:
         if plan.verdict is Verdict.REFUSED and not is_dry:
             raise _refused(survey)
         await reach("refresh.planned")
-        return stored
+        return stored, survey.target
 
     async def _remember(self, context: RunContext, survey: Survey, stored: StoredPlan) -> None:
         run = context.run
@@ -149,6 +153,11 @@ class Refresher:
             for drift in survey.drifts:
                 await report(transaction, replace(drift, run_id=run.run_id))
             if stored.status == "applying":
+                found = survey.findings
+                await self.ledger.meet(
+                    transaction.connection,
+                    {Side.SOURCE: found.source_fingerprint, Side.TARGET: found.target_fingerprint},
+                )
                 await context.checkpoint(
                     {
                         "plan_id": stored.plan.plan_id,
@@ -189,17 +198,31 @@ class Refresher:
             PlanStaleError: they have changed.
         """
         refs = [(table.source, table.target) for table in stored.plan.tables]
-        source = await engine.read_catalog(Side.SOURCE, [pair[0] for pair in refs])
-        target = await engine.read_catalog(Side.TARGET, [pair[1] for pair in refs])
-        if catalog_hash(source, target) != stored.plan.catalog_hash:
+        with first_failure():
+            async with asyncio.TaskGroup() as group:
+                source = group.create_task(
+                    engine.read_catalog(Side.SOURCE, [pair[0] for pair in refs])
+                )
+                target = group.create_task(
+                    engine.read_catalog(Side.TARGET, [pair[1] for pair in refs])
+                )
+        if catalog_hash(source.result(), target.result()) != stored.plan.catalog_hash:
             async with self.database.transaction() as transaction:
                 await self.ledger.mark(transaction.connection, stored.plan.plan_id, "stale")
             raise PlanStaleError
 
-    async def _apply(self, context: RunContext, engine: Engine, stored: StoredPlan) -> RunCounts:
+    async def _apply(
+        self,
+        context: RunContext,
+        engine: Engine,
+        stored: StoredPlan,
+        *,
+        target: VerifiedTarget | None = None,
+    ) -> RunCounts:
         plan_id = stored.plan.plan_id
         try:
-            target = await self.planning.verified(engine)
+            # A plan of just now has proven it; one of yesterday may lead elsewhere today.
+            target = target or await self.planning.verified(engine)
             if target.fingerprint != stored.plan.target:
                 raise UnsafeTargetError("the plan was made for another target")
             counts = await self.applying.apply(context, engine, target, stored)

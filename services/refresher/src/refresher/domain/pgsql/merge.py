@@ -54,7 +54,7 @@ class Merge(TableStatements):
                     "build the key of staging",
                 )
             )
-        return (*built, self._say(f"analyze {self._staging}", "gather statistics of staging"))
+        return (*built, self._analyze(self._staging, "gather statistics of staging"))
 
     # --- swap ------------------------------------------------------------------------------
     def note(self) -> tuple[Statement, ...]:
@@ -73,7 +73,12 @@ class Merge(TableStatements):
             statements.append(self._note_all())
         else:
             statements += self._note_differences()
-        return (*statements, self._say(f"analyze {self._undo}", "gather statistics of the notes"))
+        return (*statements, self._analyze(self._undo, "gather statistics of the notes", _OP))
+
+    def _analyze(self, table: str, purpose: str, *more: str) -> Statement:
+        """Return what counts rows, and looks at the columns by which they are joined."""
+        columns = names.listed([*more, *self._plan.primary_key])
+        return self._say(f"analyze {table}{f' ({columns})' if columns else ''}", purpose)
 
     def changes(self) -> Changes:
         """Return what writes the differences."""

@@ -133,6 +133,7 @@ class Exchange(TableStatements):
         statements = []
         for number, leaf in enumerate(self.leaves):
             statements += self._out(leaf, number, keep=leaf.old, mark="o")
+        for number, leaf in self._in_order():
             statements += self._into(leaf, number, place=leaf.fresh, mark="i")
         return statements
 
@@ -141,8 +142,16 @@ class Exchange(TableStatements):
         statements = []
         for number, leaf in enumerate(self.leaves):
             statements += self._out(leaf, number, keep=leaf.fresh, mark="i")
+        for number, leaf in self._in_order():
             statements += self._into(leaf, number, place=leaf.old, mark="o")
         return statements
+
+    def _in_order(self) -> list[tuple[int, Leaf]]:
+        """Return the partitions as they come in, a default one last.
+
+        While one is attached, the server reads it for rows that belong to each that comes.
+        """
+        return sorted(enumerate(self.leaves), key=lambda item: item[1].partition.is_default)
 
     def _out(self, leaf: Leaf, number: int, *, keep: TableRef, mark: str) -> list[Statement]:
         """Return what takes the present partition away."""
