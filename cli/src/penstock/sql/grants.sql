@@ -9,7 +9,7 @@ declare
     relation regclass;
 begin
     foreach schema in array array[
-        'meta', 'scanner', 'bronze', 'silver', 'quality', 'refresher', 'wrds_sync', 'console']
+        'meta', 'scanner', 'bronze', 'silver', 'shadow', 'quality', 'refresher', 'wrds_sync', 'console']
     loop
         continue when to_regnamespace(schema) is null;
         for role in select rolname from pg_roles where rolname like 'penstock\_%' and rolname <> 'penstock_owner'
@@ -50,6 +50,7 @@ begin
             ('penstock_transformer', 'select', 'bronze.raw_entities'),
             ('penstock_transformer', 'select', 'bronze.heads'),
             ('penstock_transformer', 'select, insert, update, delete', 'silver.*'),
+            ('penstock_transformer', 'select, insert, update, delete', 'shadow.*'),
             ('penstock_transformer', 'select, insert, update, delete', 'quality.*'),
             ('penstock_transformer', 'select, insert, update, delete', 'meta.entity_xref'),
             ('penstock_transformer', 'select, insert, update, delete', 'meta.entity_keys'),
@@ -84,12 +85,15 @@ begin
             ('penstock_operator', 'select', 'scanner.*'),
             ('penstock_operator', 'select', 'bronze.*'),
             ('penstock_operator', 'select', 'silver.*'),
+            -- A shadow is for who decides about it; neither the console nor reporting reads it.
+            ('penstock_operator', 'select', 'shadow.*'),
             ('penstock_operator', 'select', 'quality.*'),
             ('penstock_operator', 'select', 'refresher.plans'),
             ('penstock_operator', 'select', 'refresher.refreshes'),
             ('penstock_operator', 'select', 'refresher.databases'),
             ('penstock_operator', 'select', 'refresher.table_states'),
             ('penstock_operator', 'select', 'wrds_sync.*'),
+            ('penstock_operator', 'select', 'console.commands'),
 
             ('penstock_reporting', 'select', 'silver.*'),
             ('penstock_reporting', 'select', 'quality.*'),

@@ -186,6 +186,34 @@ class TransformRequested(Command):
     priority: Annotated[tuple[SourceOrder, ...], Field(max_length=100)] = ()
     """Other orders of sources, to see what they would change; with `dry_run` only."""
 
+    action: Literal["transform", "shadow", "promote", "discard"] = "transform"
+    """`shadow` computes silver anew beside the one that readers see and tells the difference;
+    `promote` makes a shadow the truth, `discard` forgets it."""
+
+    shadow_run: Identifier | None = None
+    """The run that made the shadow; what is promoted or discarded."""
+
+    until: UtcDatetime | None = None
+    """Of a shadow: bronze as it was at this time, rather than as it is."""
+
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Of a shadow: the first so many of bronze's entities only."""
+
+    @model_validator(mode="after")
+    def _a_shadow_is_asked_for_alone(self) -> Self:
+        decides = self.action in ("promote", "discard")
+        if decides != (self.shadow_run is not None):
+            raise PydanticCustomError("shadow_run", "promote and discard name a shadow_run")
+        if self.action != "shadow" and (self.until or self.limit):
+            raise PydanticCustomError("window", "until and limit belong to a shadow")
+        if self.action != "transform" and (self.dry_run or self.incremental or self.priority):
+            raise PydanticCustomError(
+                "action", "dry_run, incremental and priority belong to a transformation"
+            )
+        if decides and (self.entity_ids or self.changed_since):
+            raise PydanticCustomError("action", "a shadow is promoted or discarded as a whole")
+        return self
+
 
 class RunCancelRequested(Command):
     """Stop a run at its next safe point."""

@@ -1,5 +1,7 @@
 """How the transformer is put together: the only module that knows all the parts."""
 
+from datetime import timedelta
+
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
 from chassis.dead_letters import replay_handler, replay_jobs
@@ -13,16 +15,23 @@ from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
 from transformer.adapters.postgres_references import PostgresReferences
 from transformer.adapters.postgres_runs import PostgresRuns
+from transformer.adapters.postgres_shadow import PostgresPromotion, PostgresShadow
 from transformer.adapters.postgres_silver import PostgresSilver
 from transformer.adapters.postgres_xref import PostgresXref
+from transformer.adapters.rules_on_disk import RulesOnDisk
+from transformer.adapters.shadow_expiry import ShadowExpiry
+from transformer.adapters.shadow_links import ShadowXref, in_shadow
+from transformer.adapters.shadow_tables import make_shadow_tables
 from transformer.adapters.silver_tables import check_tables, make_tables, may_create
 from transformer.domain.chunks import ChunkLimits
 from transformer.handlers.identify import Identify
+from transformer.handlers.promote import PromoteShadow
 from transformer.handlers.recompute import Recompute
 from transformer.handlers.refer import Refer
+from transformer.handlers.shadow import MakeShadow
 from transformer.handlers.simulate import Simulate
 from transformer.handlers.transform import TransformBatch
-from transformer.jobs import TransformJob
+from transformer.jobs import TransformJob, TransformJobs
 from transformer.settings import TablesSettings, TransformerSettings
 
 SERVICE = "transformer"
@@ -38,6 +47,7 @@ async def run(settings: TransformerSettings) -> None:
     limits = ChunkLimits(part.chunk_entities, part.chunk_bytes)
     identify = Identify(PostgresXref(), merger)
     refer = Refer(PostgresReferences(entities), entities)
+    shadows = PostgresShadow(keep=timedelta(hours=part.shadow_hours))
     recompute = Recompute(
         bronze, silver, identify=identify, refer=refer, merger=merger, limits=limits
     )
@@ -45,6 +55,7 @@ async def run(settings: TransformerSettings) -> None:
         async with process.database.connection() as connection:
             if await may_create(connection):
                 await make_tables(connection, entities.values())
+                await make_shadow_tables(connection, entities.values())
             else:
                 await check_tables(connection, entities.values())
         consumers.subscribe(
@@ -67,7 +78,27 @@ async def run(settings: TransformerSettings) -> None:
             database=process.database,
             page=part.page_entities,
         )
-        process.work({"transform": job})
+        rules = RulesOnDisk(settings.process.config_directory)
+        make = MakeShadow(
+            process.database,
+            shadows,
+            rules=rules,
+            heads=PostgresBronze(in_shadow),
+            identify=Identify(ShadowXref(), merger),
+            refer=refer,
+            merger=merger,
+            limits=limits,
+            page=part.page_entities,
+        )
+        decide = PromoteShadow(
+            shadows,
+            PostgresPromotion(),
+            identify=identify,
+            recompute=recompute,
+            page=part.page_entities,
+        )
+        process.work({"transform": TransformJobs(entities, job, make=make, decide=decide)})
+        process.background("shadows", ShadowExpiry(process.database, shadows, entities).run)
         process.work(replay_jobs(process.clock))
         process.background("figures", SilverFigures(process.database, entities).run)
         try:
@@ -82,7 +113,8 @@ async def make(settings: TablesSettings) -> list[str]:
     database = await Database.open(settings.database, SERVICE)
     try:
         async with database.connection() as connection:
-            return await make_tables(connection, entities.values())
+            made = await make_tables(connection, entities.values())
+            return made + await make_shadow_tables(connection, entities.values())
     finally:
         await database.close()
 

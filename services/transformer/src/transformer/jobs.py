@@ -6,7 +6,7 @@ takes what bronze stored from that time on, by bronze's clock and not by when a 
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,7 +18,10 @@ from contracts.errors import ErrorCategory
 from contracts.runs import RunCounts
 from transformer.domain.entity import Entity
 from transformer.domain.priorities import with_priority
+from transformer.domain.shadow import Slice
+from transformer.handlers.promote import PromoteShadow
 from transformer.handlers.recompute import Recompute, Tally
+from transformer.handlers.shadow import MakeShadow
 from transformer.handlers.simulate import Simulate
 from transformer.ports import BronzeReader, RunHistory
 
@@ -40,6 +43,16 @@ class TransformParameters(BaseModel):
 
     priority: tuple[str, ...] = ()
     """Other orders of sources, to see what they would change."""
+
+    action: Literal["transform", "shadow", "promote", "discard"] = "transform"
+    shadow_run: str | None = None
+    """Whose shadow is promoted or discarded."""
+
+    until: AwareDatetime | None = None
+    """Of a shadow: bronze as it was then."""
+
+    limit: int | None = None
+    """Of a shadow: so many of bronze's entities."""
 
     @property
     def is_everything(self) -> bool:
@@ -87,12 +100,7 @@ class TransformJob:
             PermanentError: the parameters are wrong, or name a type without rules.
         """
         parameters = _read_parameters(context.run)
-        entity = self._entities.get(parameters.entity_type)
-        if entity is None:
-            raise PermanentError(
-                f"no rules for {parameters.entity_type!r}; known: {', '.join(self._entities)}",
-                category=ErrorCategory.CONFIG_VALIDATION,
-            )
+        entity = _find_rules(self._entities, parameters)
         parameters = await self._with_cursor(parameters)
         if parameters.priority:
             return await self._run_simulation(context, entity, parameters)
@@ -193,6 +201,57 @@ class TransformJob:
             return await self._bronze.count(
                 connection, parameters.entity_type, changed_since=parameters.changed_since
             )
+
+
+class TransformJobs:
+    """Executes `transform` runs of every kind: those of silver itself, and those of a shadow.
+
+    They are one kind of run, so that no two of an entity type ever run at the same time.
+    """
+
+    def __init__(
+        self,
+        entities: Mapping[str, Entity],
+        transform: TransformJob,
+        *,
+        make: MakeShadow,
+        decide: PromoteShadow,
+    ) -> None:
+        self._entities = entities
+        self._transform = transform
+        self._make = make
+        self._decide = decide
+
+    async def __call__(self, context: RunContext) -> RunCounts:
+        """Do what the run asks for.
+
+        Raises:
+            PermanentError: the parameters are wrong, or it is refused.
+        """
+        wanted = _read_parameters(context.run)
+        entity = _find_rules(self._entities, wanted)
+        match wanted.action:
+            case "transform":
+                return await self._transform(context)
+            case "shadow":
+                part = Slice(wanted.entity_ids, wanted.changed_since, wanted.until, wanted.limit)
+                return await self._make(context, entity.entity_type, part)
+            case "promote":
+                return await self._decide.promote(context, entity, wanted.shadow_run or "")
+            case "discard":
+                return await self._decide.discard(context, entity, wanted.shadow_run or "")
+            case _:
+                assert_never(wanted.action)
+
+
+def _find_rules(entities: Mapping[str, Entity], parameters: TransformParameters) -> Entity:
+    entity = entities.get(parameters.entity_type)
+    if entity is None:
+        raise PermanentError(
+            f"no rules for {parameters.entity_type!r}; known: {', '.join(entities)}",
+            category=ErrorCategory.CONFIG_VALIDATION,
+        )
+    return entity
 
 
 def _read_parameters(run: Run) -> TransformParameters:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from chassis.db import Connection
 from transformer.domain.changes import Changes, State
@@ -12,6 +12,7 @@ from transformer.domain.identity_keys import Keys
 from transformer.domain.neighbourhood import Known, Resolution
 from transformer.domain.records import FirstSeen, Head, Outcome
 from transformer.domain.references import Use
+from transformer.domain.shadow import Compared, Shadow, Slice
 
 
 class BronzeReader(Protocol):
@@ -217,4 +218,166 @@ class Merger(Protocol):
 
     async def keys(self, entity: Entity, heads: Sequence[Head]) -> dict[str, Keys]:
         """Run `transformer.domain.identity_keys.keys_of`."""
+        ...
+
+
+class ShadowStore(Protocol):
+    """Keeps shadows of silver, one per entity type; set-wise, in the caller's transaction."""
+
+    async def find(self, connection: Connection, entity_type: str) -> Shadow | None:
+        """Lock and return the shadow of a type; None where there is none, or an expired one."""
+        ...
+
+    async def begin(
+        self,
+        connection: Connection,
+        entity: Entity,
+        part: Slice,
+        *,
+        run_id: str,
+        requester: str,
+    ) -> None:
+        """Forget what is there and begin a shadow by these rules.
+
+        Raises:
+            SilverSchemaError: the tables do not fit the rules.
+        """
+        ...
+
+    async def take_page(
+        self, connection: Connection, entity_type: str, part: Slice, *, after: str, limit: int
+    ) -> list[str]:
+        """Remember the heads of bronze's next entities behind `after`; return their ids."""
+        ...
+
+    async def take(
+        self, connection: Connection, entity_type: str, part: Slice, record_ids: Sequence[str]
+    ) -> None:
+        """Remember the heads of these of bronze's entities, unless they are remembered."""
+        ...
+
+    async def note(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> None:
+        """Note entities that the shadow is about."""
+        ...
+
+    async def note_stale(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> None:
+        """Note entities that promotion must write."""
+        ...
+
+    async def note_strangers(self, connection: Connection, entity: Entity) -> None:
+        """Note what stands in silver and is not noted yet."""
+        ...
+
+    async def entities(
+        self,
+        connection: Connection,
+        entity_type: str,
+        *,
+        after: str,
+        limit: int,
+        only_stale: bool = False,
+    ) -> list[str]:
+        """Return the next noted entities behind `after`, in order."""
+        ...
+
+    async def count(self, connection: Connection, entity_type: str) -> int:
+        """Return how many entities are noted."""
+        ...
+
+    async def save(
+        self, connection: Connection, entity: Entity, outcomes: Iterable[Outcome]
+    ) -> None:
+        """Write what the rules make of noted entities."""
+        ...
+
+    async def compare(
+        self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
+    ) -> Compared:
+        """Judge how entities differ from silver as it is now."""
+        ...
+
+    async def finish(
+        self, connection: Connection, entity: Entity, *, examples: int
+    ) -> dict[str, Any]:
+        """Declare the shadow ready, and tell how silver differs, in words that JSON has."""
+        ...
+
+    async def forget(self, connection: Connection, entity: Entity) -> None:
+        """Remove everything about the shadow of a type."""
+        ...
+
+
+class PromotionStore(Protocol):
+    """What the promotion of a shadow asks beside what every transformation does."""
+
+    async def moved(self, connection: Connection, entity_type: str) -> list[str]:
+        """Return the differing entities of which bronze has stored more since."""
+        ...
+
+    async def stale_records(
+        self, connection: Connection, entity_type: str, *, after: str, limit: int
+    ) -> list[str]:
+        """Return the next records, behind `after`, of entities that must be written."""
+        ...
+
+    async def lock(self, connection: Connection, entity_type: str) -> None:
+        """Lock all that must be written, in order, until the transaction ends."""
+        ...
+
+    async def survivors(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> dict[str, str]:
+        """Return of which other entities these are part now."""
+        ...
+
+    async def newest(self, connection: Connection, entity_type: str) -> datetime | None:
+        """Return when bronze stored the newest record of the shadow."""
+        ...
+
+    async def broken(self, connection: Connection, entity_type: str) -> list[str]:
+        """Return the differing entities that are not what the shadow says."""
+        ...
+
+    async def audit(
+        self,
+        connection: Connection,
+        entity_type: str,
+        *,
+        actor: str,
+        action: str,
+        details: Mapping[str, Any],
+    ) -> None:
+        """Write down who decided about a shadow."""
+        ...
+
+
+class HeadReader(Protocol):
+    """Reads the heads of bronze, or those that somebody has remembered."""
+
+    async def heads(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> list[Head]:
+        """Return the heads of entities, tombstones included."""
+        ...
+
+    async def sizes(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
+    ) -> dict[str, int]:
+        """Return how many bytes the records behind each entity have, about."""
+        ...
+
+
+class RulesReader(Protocol):
+    """Reads the rules as they stand in the configuration now, loaded or not."""
+
+    async def read(self) -> Mapping[str, Entity]:
+        """Return the rules by entity type.
+
+        Raises:
+            RuleError: a rule cannot be used; names the file and the field.
+        """
         ...

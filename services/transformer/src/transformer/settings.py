@@ -20,6 +20,9 @@ class TransformerPart(SettingsPart):
     page_entities: int = env("TRANSFORMER_PAGE_ENTITIES", 2000, ge=1, le=5000)
     """Entities per transaction of a `transform` run."""
 
+    shadow_hours: float = env("TRANSFORMER_SHADOW_HOURS", 168.0, gt=0)
+    """How long a shadow waits to be promoted or discarded; then it is forgotten."""
+
     merge_workers: int = env("TRANSFORMER_MERGE_WORKERS", 1, ge=1, le=16)
     """Merges at a time in this process."""
 

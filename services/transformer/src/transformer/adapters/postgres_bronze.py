@@ -1,6 +1,6 @@
 """Reads the bronze tables, which belong to the ingestor; never writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from chassis.db import Connection
@@ -8,13 +8,20 @@ from transformer.domain.records import Head
 
 
 class PostgresBronze:
-    """The heads of bronze with their records."""
+    """The heads of bronze with their records.
+
+    Args:
+        place: Makes a statement about other heads of the same form out of one about bronze's.
+    """
+
+    def __init__(self, place: Callable[[str], str] = str) -> None:
+        self._place = place
 
     async def heads(
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
     ) -> list[Head]:
         """Return the heads of entities, tombstones included, as of now, in one statement."""
-        rows = await connection.fetch(_HEADS, entity_type, list(entity_ids))
+        rows = await connection.fetch(self._place(_HEADS), entity_type, list(entity_ids))
         return [
             Head(
                 entity_id=row["entity_id"],
@@ -32,7 +39,7 @@ class PostgresBronze:
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
     ) -> dict[str, int]:
         """Return how many bytes the records behind each entity have, about."""
-        rows = await connection.fetch(_SIZES, entity_type, list(entity_ids))
+        rows = await connection.fetch(self._place(_SIZES), entity_type, list(entity_ids))
         return {row["entity_id"]: row["size_bytes"] for row in rows}
 
     async def page(

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import asyncpg
 
@@ -14,17 +14,24 @@ from transformer.domain.records import FirstSeen, Head
 
 
 class PostgresXref:
-    """The tables `meta.entity_xref`, `meta.entity_keys` and `meta.refused_keys`."""
+    """The tables `meta.entity_xref`, `meta.entity_keys` and `meta.refused_keys`, or their like.
+
+    Args:
+        place: Makes a statement about other tables of the same form out of one about these.
+    """
+
+    def __init__(self, place: Callable[[str], str] = str) -> None:
+        self._place = place
 
     async def lock(self, connection: Connection, entity_type: str) -> None:
         """Have the identity of a type to oneself until the transaction ends."""
-        await connection.execute(sql.LOCK, entity_type)
+        await connection.execute(self._place(sql.LOCK), entity_type)
 
     async def records(
         self, connection: Connection, entity_type: str, record_ids: Sequence[str]
     ) -> list[FirstSeen]:
         """Return records with what they say, or last said before they were deleted."""
-        rows = await connection.fetch(sql.RECORDS, entity_type, list(record_ids))
+        rows = await connection.fetch(self._place(sql.RECORDS), entity_type, list(record_ids))
         return [
             FirstSeen(
                 head=Head(
@@ -52,7 +59,7 @@ class PostgresXref:
         """Return who else has the old and the new key values of records, up to the limits."""
         keys = sorted({key for record in changed.values() for key in record.keys})
         rows = await connection.fetch(
-            sql.HOLDERS,
+            self._place(sql.HOLDERS),
             entity_type,
             list(changed),
             *_columns(keys, 2),
@@ -70,7 +77,7 @@ class PostgresXref:
         self, connection: Connection, entity_type: str, record_ids: Sequence[str]
     ) -> dict[str, Known]:
         """Return all records of the groups to which records belong."""
-        rows = await connection.fetch(sql.KNOWN, entity_type, list(record_ids))
+        rows = await connection.fetch(self._place(sql.KNOWN), entity_type, list(record_ids))
         return {row["record_id"]: _known(row) for row in rows}
 
     async def members(
@@ -78,7 +85,7 @@ class PostgresXref:
     ) -> dict[str, list[str]]:
         """Return the records of entities; none for an entity that is part of another."""
         found: dict[str, list[str]] = {entity_id: [] for entity_id in entity_ids}
-        for row in await connection.fetch(sql.MEMBERS, entity_type, list(entity_ids)):
+        for row in await connection.fetch(self._place(sql.MEMBERS), entity_type, list(entity_ids)):
             found[row["entity_id"]].append(row["record_id"])
         return found
 
@@ -86,7 +93,7 @@ class PostgresXref:
         self, connection: Connection, entity_type: str, record_ids: Sequence[str]
     ) -> list[str]:
         """Return the records that silver has as entities, whether they belong to others or not."""
-        rows = await connection.fetch(sql.STANDING, entity_type, list(record_ids))
+        rows = await connection.fetch(self._place(sql.STANDING), entity_type, list(record_ids))
         return [row["entity_id"] for row in rows]
 
     async def save(
@@ -99,8 +106,8 @@ class PostgresXref:
         """Write keys, links and refusals; return how many values are refused for the first time."""
         keys = [(item.record_id, *key) for item in changed.values() for key in sorted(item.keys)]
         columns = _columns(keys, 3)
-        await connection.execute(sql.DELETE_KEYS, entity_type, list(changed), *columns)
-        await connection.execute(sql.INSERT_KEYS, entity_type, *columns)
+        await connection.execute(self._place(sql.DELETE_KEYS), entity_type, list(changed), *columns)
+        await connection.execute(self._place(sql.INSERT_KEYS), entity_type, *columns)
         links = [
             (
                 item.record_id,
@@ -113,23 +120,28 @@ class PostgresXref:
             )
             for item in resolution.moved
         ]
-        await connection.execute(sql.SAVE_LINKS, entity_type, *_columns(links, 7))
+        await connection.execute(self._place(sql.SAVE_LINKS), entity_type, *_columns(links, 7))
         refused = [item.key for item in resolution.refusals]
         settled = sorted(resolution.settled)
         await connection.execute(
-            sql.DELETE_REFUSALS, entity_type, *_columns(settled, 2), *_columns(refused, 2)
+            self._place(sql.DELETE_REFUSALS),
+            entity_type,
+            *_columns(settled, 2),
+            *_columns(refused, 2),
         )
         refusals = [
             (*item.key, item.reason.value, json.dumps(item.records)) for item in resolution.refusals
         ]
-        rows = await connection.fetch(sql.SAVE_REFUSALS, entity_type, *_columns(refusals, 4))
+        rows = await connection.fetch(
+            self._place(sql.SAVE_REFUSALS), entity_type, *_columns(refusals, 4)
+        )
         return sum(row["is_new"] for row in rows)
 
     async def point_to_survivors(
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
     ) -> None:
         """Note beside entities which other one they are part of now."""
-        await connection.execute(sql.POINT_TO_SURVIVORS, entity_type, list(entity_ids))
+        await connection.execute(self._place(sql.POINT_TO_SURVIVORS), entity_type, list(entity_ids))
 
 
 def _known(row: asyncpg.Record) -> Known:

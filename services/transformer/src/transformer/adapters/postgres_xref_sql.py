@@ -14,7 +14,7 @@ left join lateral (
     select o.raw_data from bronze.raw_entities o
     where h.is_deleted and o.entity_type = h.entity_type and o.entity_id = h.entity_id
         and o.source_system = h.source_system and o.external_id = h.external_id
-        and o.operation = 'stored'
+        and o.operation = 'stored' and o.version <= h.version
     order by o.version desc limit 1) last on true
 left join lateral (
     select min(o.id) as id from bronze.raw_entities o

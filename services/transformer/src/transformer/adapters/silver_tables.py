@@ -98,13 +98,27 @@ async def check_tables(connection: Connection, entities: Iterable[Entity]) -> No
         SilverSchemaError: says what is missing, and how to get it.
     """
     wanted = list(entities)
-    if missing := await _plan(connection, wanted):
+    await _check(connection, wanted)
+    for entity in wanted:
+        await _register(connection, entity)
+
+
+async def check_rules(connection: Connection, entity: Entity) -> None:
+    """Do as `check_tables` for rules that are not at work (yet): readers are not told of them.
+
+    Raises:
+        SilverSchemaError: says what is missing, and how to get it.
+    """
+    await _check(connection, [entity])
+    await _register_rules(connection, entity)
+
+
+async def _check(connection: Connection, entities: list[Entity]) -> None:
+    if missing := await _plan(connection, entities):
         what = "; ".join(statement.split("(")[0].strip() for statement in missing)
         raise SilverSchemaError(
             f"silver lacks what the rules fill ({what}); run `penstock migrate`", missing=missing
         )
-    for entity in wanted:
-        await _register(connection, entity)
 
 
 async def _plan(connection: Connection, entities: Iterable[Entity]) -> list[str]:
@@ -217,6 +231,10 @@ async def _register(connection: Connection, entity: Entity) -> None:
         list(config.find_by),
         config.ruleset_version,
     )
+    await _register_rules(connection, entity)
+
+
+async def _register_rules(connection: Connection, entity: Entity) -> None:
     rules = list(column_rules(entity))
     await connection.execute(
         _REGISTER_RULES,

@@ -133,6 +133,13 @@ class Recompute:
         plan = await self._identify.resolve(transaction.connection, entity, entity_ids)
         return await self._recompute(transaction, entity, plan, causes=causes or {}, run_id=run_id)
 
+    async def apply_plan(
+        self, transaction: Transaction, entity: Entity, plan: Plan, *, run_id: str
+    ) -> Tally:
+        """Do as `apply` for entities whose identity is resolved already."""
+        await self._refer.hold(transaction.connection, entity)
+        return await self._recompute(transaction, entity, plan, causes={}, run_id=run_id)
+
     async def _recompute(
         self,
         transaction: Transaction,
