@@ -1,14 +1,17 @@
 """The refresher dies at every step: UAT has the old rows or the new ones, and the run goes on.
 
-`--chaos-kills 180` kills it twenty times at each place; by default twice.
+`--chaos-kills 180` kills it twenty times at each place on the way there, and 180 times on the way
+back; by default twice. The swaps of a component, of partitions and of a whole table take turns.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 from collections.abc import AsyncGenerator
+from typing import Self
 
 import asyncpg
 import pytest
@@ -20,8 +23,11 @@ from tests.support.eventually import eventually
 from tests.support.paths import PROJECT
 from tests.support.proxy import FaultProxy
 
+ONCE = "refresh.planned"
+"""Passed once a run; the others once for each component, or each table."""
+
 FAILPOINTS = (
-    "refresh.planned",
+    ONCE,
     "refresh.staged",
     "refresh.loaded",
     "refresh.built",
@@ -44,16 +50,21 @@ EVENTS = (
     "create table events_1 partition of events for values from (0) to (1000)",
     "create table events_2 partition of events for values from (1000) to (2000)",
 )
+READINGS = "create table readings (id int primary key, generation int)"
 TABLES = [
     {"name": "orders"},
     {"name": "lines"},
     {"name": "events", "strategy": "staging_partition_switch"},
+    {"name": "readings", "strategy": "staging_partition_switch"},
 ]
+COMPONENTS = 3
 STATE = """
 select (select array_agg(distinct generation) from orders),
     (select array_agg(distinct generation) from lines),
     (select array_agg(distinct generation) from events),
-    (select count(*) from orders), (select count(*) from lines), (select count(*) from events)
+    (select array_agg(distinct generation) from readings),
+    (select count(*) from orders), (select count(*) from lines), (select count(*) from events),
+    (select count(*) from readings)
 """
 OLD, NEW = 1, 2
 
@@ -65,38 +76,58 @@ def fill(generation: int) -> tuple[str, ...]:
         f"insert into orders select n, {generation} from generate_series(1, 300) n",
         f"insert into lines select n, 1 + n % 300, {generation} from generate_series(1, 900) n",
         f"insert into events select n, {generation} from generate_series(1, 1900) n",
+        f"insert into readings select n, {generation} from generate_series(1, 700) n",
     )
 
 
 @pytest.fixture
 async def hub(postgres: PostgresAddress, unique: str, database_url: str) -> AsyncGenerator[Hub]:
     async with open_estate(postgres, unique) as estate:
-        await estate.production_does(ORDERS, LINES, *EVENTS, *fill(NEW))
-        await estate.uat_does(ORDERS, LINES, *EVENTS, *fill(OLD))
+        await estate.production_does(ORDERS, LINES, READINGS, *EVENTS, *fill(NEW))
+        await estate.uat_does(ORDERS, LINES, READINGS, *EVENTS, *fill(OLD))
         await estate.give_to_roles()
         async with open_hub(estate, database_url, configuration(estate, TABLES)) as opened:
             yield opened
 
 
-async def work(hub: Hub, failpoint: str | None = None) -> int:
-    """Run the worker process; return its exit code."""
-    environment = {
-        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},  # noqa: TID251
-        "PYTHONPATH": str(PROJECT),
-        "REFRESH_CONFIG": json.dumps(hub.config),
-        "REFRESH_LEDGER": hub.environment["LEDGER"],
-        "REFRESH_READER": hub.estate.reader,
-        "REFRESH_WRITER": hub.estate.writer,
-    }
-    if failpoint is not None:
-        environment["PENSTOCK_FAILPOINT"] = failpoint
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos.refresh_worker"),
-        cwd=PROJECT,
-        env=environment,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    return await asyncio.wait_for(process.wait(), 120)
+class Workers:
+    """Starts a worker as often as one is killed, by a fork: what they all load is loaded once."""
+
+    def __init__(self, parent: asyncio.subprocess.Process) -> None:
+        self._parent = parent
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, hub: Hub) -> AsyncGenerator[Self]:
+        """Load everything; the parent ends with the context."""
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},  # noqa: TID251
+            "PYTHONPATH": str(PROJECT),
+            "REFRESH_CONFIG": json.dumps(hub.config),
+            "REFRESH_LEDGER": hub.environment["LEDGER"],
+            "REFRESH_READER": hub.estate.reader,
+            "REFRESH_WRITER": hub.estate.writer,
+        }
+        parent = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.chaos.refresh_worker"),
+            cwd=PROJECT,
+            env=environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert parent.stdin is not None
+        try:
+            yield cls(parent)
+        finally:
+            parent.stdin.close()
+            await asyncio.wait_for(parent.wait(), 120)
+
+    async def work(self, failpoint: str = "") -> int:
+        """Run one worker until no run is open; return how it ended, as a process tells it."""
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.write(f"{failpoint}\n".encode())
+        return int(await asyncio.wait_for(self._parent.stdout.readline(), 120))
 
 
 async def declare_dead(hub: Hub) -> None:
@@ -108,17 +139,18 @@ async def declare_dead(hub: Hub) -> None:
         await connection.execute("update meta.leases set expires_at = '-infinity'")
 
 
-async def generations(hub: Hub) -> tuple[int, int]:
-    """Return which rows UAT has: of the tables that belong together, and of the partitions.
+async def generations(hub: Hub) -> tuple[int, int, int]:
+    """Return which rows UAT has: of the tables that belong together, of the partitions, and of the
+    table that is renamed.
 
     A mixture fails.
     """
     (row,) = await hub.estate.rows(hub.estate.uat_url, STATE)
-    orders, lines, events, *counts = row
-    assert counts == [300, 900, 1900]
+    orders, lines, events, readings, *counts = row
+    assert counts == [300, 900, 1900, 700]
     assert orders == lines
-    assert len(orders) == len(events) == 1, f"mixed: {row}"
-    return orders[0], events[0]
+    assert len(orders) == len(events) == len(readings) == 1, f"mixed: {row}"
+    return orders[0], events[0], readings[0]
 
 
 async def leftovers(hub: Hub) -> int:
@@ -135,35 +167,45 @@ async def test_killed_at_every_step_a_refresh_is_resumed_and_undone(
     hub.environment["LEDGER"] = database_url
     kills: int = pytestconfig.getoption("--chaos-kills")
     rounds = max(1, kills // len(FAILPOINTS))
-    for number in range(rounds):
-        for failpoint in FAILPOINTS:
-            await one_refresh(hub, failpoint)
-        sys.stdout.write(f"round {number + 1} of {rounds}\n")
+    async with Workers.open(hub) as workers:
+        for number in range(rounds):
+            for failpoint in FAILPOINTS:
+                await one_refresh(hub, workers, failpoint, component=number % COMPONENTS)
+            sys.stdout.write(f"round {number + 1} of {rounds}\n")
+            sys.stdout.flush()
 
 
-async def one_refresh(hub: Hub, failpoint: str) -> None:
+async def one_refresh(hub: Hub, workers: Workers, failpoint: str, *, component: int) -> None:
+    passage = 1 if failpoint == ONCE else 1 + component
     run_id = await hub.queue("refresh", "all", table="all")
-    assert await work(hub, failpoint) == -signal.SIGKILL, failpoint
+    assert await workers.work(f"{failpoint}:{passage}") == -signal.SIGKILL, failpoint
     assert set(await generations(hub)) <= {OLD, NEW}
     await declare_dead(hub)
-    assert await work(hub) == 0
+    assert await workers.work() == 0
     row = await hub.row(run_id)
     assert row["status"] == "completed", (failpoint, row["message"])
-    assert await generations(hub) == (NEW, NEW), failpoint
+    assert await generations(hub) == (NEW, NEW, NEW), failpoint
     assert await leftovers(hub) == 0, failpoint
     lines = await hub.rows(
         "select table_key from refresher.refreshes where run_id = $1 order by 1", row["run_id"]
     )
-    assert [line["table_key"] for line in lines] == ["events", "lines", "orders"], failpoint
+    assert [line["table_key"] for line in lines] == [
+        "events",
+        "lines",
+        "orders",
+        "readings",
+    ], failpoint
 
     undo_id = await hub.queue("refresh-undo", "all", plan=run_id)
-    undo_failpoint = "refresh.in_undo" if failpoint < "refresh.loaded" else "refresh.undone"
-    assert await work(hub, undo_failpoint) == -signal.SIGKILL
+    undo_failpoint = "refresh.undone"
+    if failpoint < "refresh.loaded":
+        undo_failpoint = f"refresh.in_undo:{1 + component}"
+    assert await workers.work(undo_failpoint) == -signal.SIGKILL
     assert set(await generations(hub)) <= {OLD, NEW}
     await declare_dead(hub)
-    assert await work(hub) == 0
+    assert await workers.work() == 0
     assert (await hub.row(undo_id))["status"] == "completed"
-    assert await generations(hub) == (OLD, OLD), failpoint
+    assert await generations(hub) == (OLD, OLD, OLD), failpoint
 
 
 async def test_a_source_that_is_cut_in_the_middle_of_a_copy_is_read_again(hub: Hub) -> None:
@@ -225,7 +267,7 @@ async def test_a_target_that_ends_the_swap_has_the_old_rows_and_the_run_goes_on(
             row = await hub.row(str(row["run_id"]))
     await sitting.close()
     assert row["status"] == "completed", row["message"]
-    assert await generations(hub) == (NEW, NEW)
+    assert await generations(hub) == (NEW, NEW, NEW)
     assert await leftovers(hub) == 0
 
 

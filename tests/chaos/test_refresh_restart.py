@@ -16,6 +16,7 @@ from tests.chaos.test_refresh_kills import (
     NEW,
     OLD,
     ORDERS,
+    READINGS,
     TABLES,
     fill,
     generations,
@@ -60,8 +61,8 @@ def server() -> Generator[Server]:
 @pytest.fixture
 async def hub(server: Server, unique: str, database_url: str) -> AsyncGenerator[Hub]:
     async with open_estate(server.address, unique) as estate:
-        await estate.production_does(ORDERS, LINES, *EVENTS, *fill(NEW))
-        await estate.uat_does(ORDERS, LINES, *EVENTS, *fill(OLD))
+        await estate.production_does(ORDERS, LINES, READINGS, *EVENTS, *fill(NEW))
+        await estate.uat_does(ORDERS, LINES, READINGS, *EVENTS, *fill(OLD))
         await estate.give_to_roles()
         tables = [{**table, "hooks": SLOWLY} for table in TABLES if table["name"] != "lines"]
         tables.append({"name": "lines"})
@@ -82,12 +83,18 @@ async def is_up(estate: Estate) -> bool:
     return False
 
 
-@pytest.mark.parametrize("swap", ["of the tables that belong together", "of the partitions"])
+SWAPS = {
+    "of the tables that belong together": ["orders", "lines"],
+    "of the partitions": ["events"],
+    "of the whole table": ["readings"],
+}
+
+
+@pytest.mark.parametrize("swap", SWAPS)
 async def test_a_server_that_restarts_in_a_swap_has_old_rows_and_the_run_goes_on(
     hub: Hub, server: Server, swap: str
 ) -> None:
-    if swap == "of the partitions":
-        hub.config["tables"] = [table for table in hub.config["tables"] if "strategy" in table]
+    hub.config["tables"] = [item for item in hub.config["tables"] if item["name"] in SWAPS[swap]]
     run_id = await hub.queue("refresh", "all", table="all")
 
     async def restart() -> None:
@@ -95,7 +102,7 @@ async def test_a_server_that_restarts_in_a_swap_has_old_rows_and_the_run_goes_on
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(server.start)
         await eventually(lambda: is_up(hub.estate), 60)
-        assert await generations(hub) == (OLD, OLD)
+        assert await generations(hub) == (OLD, OLD, OLD)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(restart())
@@ -106,6 +113,6 @@ async def test_a_server_that_restarts_in_a_swap_has_old_rows_and_the_run_goes_on
         await hub.work()
         row = await hub.row(run_id)
     assert row["status"] == "completed", row["message"]
-    expected = (OLD, NEW) if swap == "of the partitions" else (NEW, NEW)
-    assert await generations(hub) == expected
+    refreshed = (next(iter(names)) in SWAPS[swap] for names in SWAPS.values())
+    assert await generations(hub) == tuple(NEW if item else OLD for item in refreshed)
     assert await leftovers(hub) == 0

@@ -82,7 +82,7 @@ class Rename(Exchange):
         how = {"f": "full", "n": "nothing"}.get(facts.get("replica_identity", ""))
         for position, index in enumerate(self._draft.target.indexes):
             if index.name == facts.get("replica_index"):
-                how = f"using index {quote(f'i_{self._draft.run}_0_{position}')}"
+                how = f"using index {quote(self._index('i', 0, position))}"
         if how is None:
             return []
         return [

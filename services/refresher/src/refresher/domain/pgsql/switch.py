@@ -99,7 +99,7 @@ class Exchange(TableStatements):
     def _indexes(self, leaf: Leaf, number: int) -> list[Statement]:
         statements = []
         for position, index in enumerate(leaf.partition.indexes):
-            name = f"i_{self._draft.run}_{number}_{position}"
+            name = self._index("i", number, position)
             statements.append(
                 self._say(
                     create_index(index, name, leaf.fresh),
@@ -170,7 +170,7 @@ class Exchange(TableStatements):
         statements = [
             self._say(
                 f"alter index {names.table(TableRef(live.schema, index.name))} "
-                f"rename to {quote(f'{mark}_{self._draft.run}_{number}_{position}')}",
+                f"rename to {quote(self._index(mark, number, position))}",
                 "make room for the name of an index",
             )
             for position, index in enumerate(leaf.partition.indexes)
@@ -225,15 +225,17 @@ class Exchange(TableStatements):
         live = leaf.partition.ref
         return [
             self._say(
-                f"alter index {names.table(self._index_name(live, mark, number, position))} "
+                f"alter index "
+                f"{names.table(TableRef(live.schema, self._index(mark, number, position)))} "
                 f"rename to {quote(index.name)}",
                 "give the index its name",
             )
             for position, index in enumerate(leaf.partition.indexes)
         ]
 
-    def _index_name(self, live: TableRef, mark: str, number: int, position: int) -> TableRef:
-        return TableRef(live.schema, f"{mark}_{self._draft.run}_{number}_{position}")
+    def _index(self, mark: str, number: int, position: int) -> str:
+        """Return an index's name among ours, where those of every table of a run lie together."""
+        return names.own(mark, self._draft.run, f"{number}_{position}_{self._key}").name
 
     def after(self) -> list[Statement]:
         """Return what makes undo quick: the old partitions prove their bounds again."""
