@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -18,8 +19,10 @@ from tests.support.paths import shared_data
 from tests.support.proxy import FaultProxy
 from tests.support.wrds_server import WrdsServer
 from tests.support.wrds_server_client import opened
-from tests.support.wrds_server_tables import ALL, Layout
+from tests.support.wrds_server_tables import ALL, TEXTS, Layout
+from wrds_sync.adapters import wrds_client
 from wrds_sync.adapters.postgres_copy import CONTENT_HASH
+from wrds_sync.adapters.postgres_copy_binary import BinaryParser
 from wrds_sync.domain.tables import PartitionRange, Selection, TableRef
 from wrds_sync.errors import (
     DiskFullError,
@@ -60,6 +63,7 @@ async def filled(server: WrdsServer) -> WrdsServer:
     await server.fill_texts(date(2020, 1, 1), date(2020, 1, 31), companies=2)
     await server.load_factors(shared_data("wrds", "F-F_Research_Data_Factors_daily.202102.CSV"))
     await server.load_factors(shared_data("wrds", "arch_frenchdata_monthly.csv"))
+    await server.execute("analyze")
     return server
 
 
@@ -100,14 +104,17 @@ def in_order(rows: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("layout", ALL, ids=lambda layout: f"{layout.schema}.{layout.table}")
 async def test_every_layout_is_copied_cell_for_cell(
-    filled: WrdsServer, tmp_path: Path, layout: Layout
+    filled: WrdsServer, tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    in_binary = Mock(wraps=BinaryParser)
+    monkeypatch.setattr(wrds_client, "BinaryParser", in_binary)
     table = TableRef(layout.schema, layout.table)
     selection = Selection(table=table, date_column=DATES[layout.table])
 
     async with opened(filled) as client:
         result = await client.copy(selection, ALL_ROWS, target=tmp_path / "f")
 
+    assert in_binary.called == (layout is TEXTS)
     stored = pq.read_table(tmp_path / "f")
     expected = await read(filled, layout)
     assert len(expected) == result.rows > 0

@@ -13,6 +13,7 @@ import pytest
 from chassis.db import Connection
 from wrds_sync.adapters import postgres_copy
 from wrds_sync.adapters.postgres_copy import CONTENT_HASH, CopyEngine
+from wrds_sync.adapters.postgres_copy_text import BlockParser
 from wrds_sync.domain.types import CatalogColumn, plan_column
 from wrds_sync.errors import DiskFullError, SourceUnavailableError, UnstorableValueError
 
@@ -70,7 +71,7 @@ async def write(engine: CopyEngine, script: Script, target: Path, **options: Any
     copied = await engine.write(
         cast("Connection", script),
         "select",
-        plans=PLANS,
+        parser=BlockParser(PLANS),
         target=target,
         silence_seconds=5,
         **options,
@@ -154,7 +155,9 @@ async def test_a_full_disk_stops_the_server(engine: CopyEngine) -> None:
 @pytest.mark.usefixtures("blocks_of_a_kilobyte")
 async def test_a_slow_reader_holds_the_server_back(engine: CopyEngine) -> None:
     script = Script([rows(100)] * 100, "COPY 10000")
-    batches = engine.stream(cast("Connection", script), "", plans=PLANS, silence_seconds=5)
+    batches = engine.stream(
+        cast("Connection", script), "", parser=BlockParser(PLANS), silence_seconds=5
+    )
 
     await anext(batches)
     for _ in range(200):
@@ -168,7 +171,9 @@ async def test_a_slow_reader_holds_the_server_back(engine: CopyEngine) -> None:
 @pytest.mark.usefixtures("blocks_of_a_kilobyte")
 async def test_a_stream_yields_rows_in_order(engine: CopyEngine) -> None:
     script = Script(cut(rows(1000), 300), "COPY 1000")
-    batches = engine.stream(cast("Connection", script), "", plans=PLANS, silence_seconds=5)
+    batches = engine.stream(
+        cast("Connection", script), "", parser=BlockParser(PLANS), silence_seconds=5
+    )
 
     numbers = [number async for batch in batches for number in batch.column(0).to_pylist()]
 

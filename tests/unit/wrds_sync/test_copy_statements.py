@@ -6,6 +6,7 @@ import pytest
 
 from wrds_sync.domain.columns import (
     hash_method,
+    is_worth_binary,
     literal,
     plan_columns,
     select_statement,
@@ -35,8 +36,35 @@ def test_a_year_is_a_half_open_range_that_an_index_can_serve() -> None:
 
     assert statement == (
         """SELECT "date" - date '1970-01-01', "permno" FROM "crsp"."dsf" """
-        """WHERE ("date" >= '2020-01-01') AND ("date" < '2021-01-01') ORDER BY "permno", "date\""""
+        """WHERE ("date" >= '2020-01-01') AND ("date" < '2021-01-01') """
+        """ORDER BY "crsp"."dsf"."permno", "crsp"."dsf"."date\""""
     )
+
+
+def test_in_the_binary_form_each_row_begins_with_the_mark() -> None:
+    selection = Selection(table=TABLE, order_by=("amount",))
+
+    statement = select_statement(
+        selection,
+        PartitionRange(year=0),
+        plans=plan_columns(selection, CATALOG),
+        is_binary=True,
+    )
+
+    assert statement == (
+        r"""SELECT '\xc0f5c1f6fdf7fcf8fb'::bytea, "permno", "date" - date '1970-01-01', "note", """
+        """"amount"::text FROM "crsp"."dsf" ORDER BY "crsp"."dsf"."amount\""""
+    )
+
+
+def test_the_binary_form_is_for_tables_of_long_texts() -> None:
+    plans = plan_columns(Selection(table=TABLE), CATALOG)
+    odd = CatalogColumn(name="odd", source_type="mood", base_type="")
+
+    assert is_worth_binary(plans, 4 * 32)
+    assert not is_worth_binary(plans, 4 * 32 - 1)
+    assert not is_worth_binary(plans, None)
+    assert not is_worth_binary(plan_columns(Selection(table=TABLE), (*CATALOG, odd)), 10_000)
 
 
 def test_values_are_quoted_and_never_raw() -> None:

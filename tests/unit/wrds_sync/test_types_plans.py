@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from wrds_sync.domain.types import CatalogColumn, Wire, plan_column
+from wrds_sync.domain.types import Binary, CatalogColumn, Wire, plan_column
 from wrds_sync.errors import DatasetConfigError
 
 
@@ -104,3 +104,31 @@ def test_a_date_travels_as_days_unless_it_is_declared_as_text() -> None:
     assert plan_column(column("date")).wire is Wire.DAYS
     assert plan_column(column("date"), "string").wire is Wire.TEXT
     assert plan_column(column("bytea")).wire is Wire.HEX
+
+
+@pytest.mark.parametrize(
+    ("base_type", "declared", "binary"),
+    [
+        ("text", None, Binary.BYTES),
+        ("bpchar", None, Binary.BYTES),
+        ("float8", None, Binary.NUMBER),
+        ("date", None, Binary.NUMBER),
+        ("timestamptz", None, Binary.NUMBER),
+        ("float8", "int32", Binary.AS_TEXT),
+        ("date", "string", Binary.AS_TEXT),
+        ("varchar", "int32", Binary.AS_TEXT),
+        ("jsonb", None, Binary.AS_TEXT),
+        ("time", None, Binary.AS_TEXT),
+        # Their cast to text is not what they write: padding cut, `true` for `t`, `/32` added.
+        ("bpchar", "int32", None),
+        ("bool", "string", None),
+        ("inet", None, None),
+        ("bytea", None, None),
+        ("_int4", None, None),
+        ("", None, None),
+    ],
+)
+def test_only_exact_ways_are_taken_in_the_binary_form(
+    base_type: str, declared: str | None, binary: Binary | None
+) -> None:
+    assert plan_column(column(base_type), declared).binary is binary

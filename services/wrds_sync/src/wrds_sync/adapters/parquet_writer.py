@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 from wrds_sync.errors import DiskFullError, UnstorableValueError
 
 GROUP_ROWS = 131_072
-GROUP_BYTES = 48 * 1024 * 1024
-"""Of Arrow memory. Two groups exist at a time: one is filled while the other is encoded."""
+GROUP_BYTES = 24 * 1024 * 1024
+"""Of Arrow memory. Two groups exist at a time: one is filled while the other is encoded. The last
+one is encoded when the archive has said all, and nothing overlaps with it.
+"""
 
 _COMPRESSION_LEVEL = 1
 """zstd: the third level costs a quarter more time for files that are 2 to 5 % smaller."""

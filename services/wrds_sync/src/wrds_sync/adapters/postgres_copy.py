@@ -9,17 +9,16 @@ makes the server wait, not the memory grow.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
 from chassis.db import Connection
 from wrds_sync.adapters.parquet_writer import ParquetFile, RowGroups
-from wrds_sync.adapters.postgres_copy_text import NULL, BlockParser
-from wrds_sync.domain.types import ColumnPlan
 from wrds_sync.errors import QueryTimeoutError, SourceUnavailableError
 
 BLOCK_BYTES = 2 * 1024 * 1024
@@ -51,6 +50,29 @@ class Copied:
     content_sha256: str
 
 
+class Parser(Protocol):
+    """Turns the bytes of a copy into batches; safe to use from several threads."""
+
+    schema: pa.Schema
+    form: Literal["text", "binary"]
+    """In which the server is asked to write."""
+
+    null: str | None
+    """What stands for a null, where that can be chosen."""
+
+    def cut(self, data: bytes) -> int:
+        """Return up to where there are whole rows; 0 if there is none yet."""
+        ...
+
+    def parse(self, block: bytes) -> pa.RecordBatch:
+        """Return the rows of a block.
+
+        Raises:
+            UnstorableValueError: a value does not fit its column's type.
+        """
+        ...
+
+
 class CopyEngine:
     """Copies the rows of statements; owns the threads in which they are parsed and encoded."""
 
@@ -66,7 +88,7 @@ class CopyEngine:
         connection: Connection,
         statement: str,
         *,
-        plans: Sequence[ColumnPlan],
+        parser: Parser,
         target: Path,
         silence_seconds: float,
         on_rows: Callable[[int], None] | None = None,
@@ -75,8 +97,8 @@ class CopyEngine:
 
         Args:
             connection: In a transaction whose session settings fix how values are written.
-            statement: Yields the columns of `plans`, in that form.
-            plans: What the columns become.
+            statement: Yields the columns that the parser expects, in its form.
+            parser: Knows what the columns become.
             target: The new file; removed by the caller after a failure.
             silence_seconds: Longest wait for the next rows.
             on_rows: Told the number of rows written so far.
@@ -86,8 +108,7 @@ class CopyEngine:
             DiskFullError: no room.
             QueryTimeoutError: no rows came for too long.
         """
-        parser = BlockParser(plans)
-        rows = _Rows(connection, statement, silence_seconds=silence_seconds)
+        rows = _Rows(connection, statement, parser=parser, silence_seconds=silence_seconds)
         writing = _Writing(self._threads, ParquetFile(target, parser.schema), on_rows)
         try:
             async with contextlib.aclosing(self._batches(rows, parser)) as batches:
@@ -105,19 +126,19 @@ class CopyEngine:
         connection: Connection,
         statement: str,
         *,
-        plans: Sequence[ColumnPlan],
+        parser: Parser,
         silence_seconds: float,
     ) -> AsyncGenerator[pa.RecordBatch]:
         """Yield the rows of a statement as Arrow batches."""
-        rows = _Rows(connection, statement, silence_seconds=silence_seconds)
+        rows = _Rows(connection, statement, parser=parser, silence_seconds=silence_seconds)
         total = 0
-        async with contextlib.aclosing(self._batches(rows, BlockParser(plans))) as batches:
+        async with contextlib.aclosing(self._batches(rows, parser)) as batches:
             async for batch in batches:
                 total += batch.num_rows
                 yield batch
         rows.check(total)
 
-    async def _batches(self, rows: "_Rows", parser: BlockParser) -> AsyncGenerator[pa.RecordBatch]:
+    async def _batches(self, rows: "_Rows", parser: Parser) -> AsyncGenerator[pa.RecordBatch]:
         """Parse blocks ahead of the reader, and yield them in their order."""
         loop = asyncio.get_running_loop()
         ahead = _Ahead(lambda block: loop.run_in_executor(self._threads, parser.parse, block))
@@ -127,7 +148,8 @@ class CopyEngine:
         receiving.add_done_callback(lambda _: ahead.end())
         try:
             while (parsing := await ahead.next()) is not None:
-                yield await parsing
+                if (batch := await parsing).num_rows:
+                    yield batch
                 ahead.taken()
             await receiving
         finally:
@@ -168,9 +190,12 @@ class _Ahead:
 class _Rows:
     """Receives the rows of one statement and cuts them into blocks."""
 
-    def __init__(self, connection: Connection, statement: str, *, silence_seconds: float) -> None:
+    def __init__(
+        self, connection: Connection, statement: str, *, parser: Parser, silence_seconds: float
+    ) -> None:
         self._connection = connection
         self._statement = statement
+        self._parser = parser
         self._silence = silence_seconds
         self._digest = hashlib.sha256()
         self._status = ""
@@ -182,7 +207,7 @@ class _Rows:
     async def receive(self, offer: Callable[[bytes], Awaitable[None]]) -> None:
         """Run the statement, offering blocks of whole rows until it ends."""
         loop = asyncio.get_running_loop()
-        pending = _Pending()
+        pending = _Pending(self._parser.cut)
         try:
             async with asyncio.timeout(self._silence) as deadline:
 
@@ -199,8 +224,8 @@ class _Rows:
                 self._status = await self._connection.copy_from_query(
                     self._statement,
                     output=take,
-                    format="text",
-                    null=NULL,
+                    format=self._parser.form,
+                    null=self._parser.null,
                     timeout=_NO_TOTAL_SECONDS,
                 )
         except TimeoutError as error:
@@ -227,21 +252,24 @@ class _Rows:
 class _Pending:
     """Chunks that do not make a block yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, cut: Callable[[bytes], int]) -> None:
+        self._cut = cut
         self._chunks: list[bytes] = []
         self._size = 0
+        self._wanted = BLOCK_BYTES
 
     def add(self, chunk: bytes) -> bytes | None:
         """Take a chunk; return a block when there is enough for one."""
         self._chunks.append(chunk)
         self._size += len(chunk)
-        if self._size < BLOCK_BYTES:
+        if self._size < self._wanted:
             return None
-        # Usually the last chunk ends with a row; a pooler in between may cut elsewhere.
         whole = b"".join(self._chunks)
-        cut = whole.rfind(b"\n") + 1
+        cut = self._cut(whole)
         rest = whole[cut:]
         self._chunks, self._size = [rest], len(rest)
+        # A row of a gigabyte is not to be joined anew with each chunk of it.
+        self._wanted = max(BLOCK_BYTES, 2 * len(rest))
         return whole[:cut]
 
     def rest(self) -> bytes:

@@ -9,7 +9,7 @@ work, and that is done on whole columns.
 import binascii
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,9 @@ _COLUMN_NUMBER = re.compile(r"In CSV column #(\d+)")
 class BlockParser:
     """Reads blocks of whole rows; safe to use from several threads."""
 
+    form: Literal["text", "binary"] = "text"
+    null: str | None = NULL
+
     def __init__(self, plans: Sequence[ColumnPlan]) -> None:
         self._plans = tuple(plans)
         self.schema = arrow_schema(plans)
@@ -63,6 +66,10 @@ class BlockParser:
             true_values=["t"],
             false_values=["f"],
         )
+
+    def cut(self, data: bytes) -> int:
+        """Return where the last whole row ends."""
+        return data.rfind(b"\n") + 1
 
     def parse(self, block: bytes) -> pa.RecordBatch:
         """Return the rows of a block.

@@ -7,6 +7,7 @@ statement is cancelled at the server, and is repeated when the connection is los
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +20,9 @@ from chassis.db import Connection
 from chassis.logs import get_logger
 from chassis.retry import backoff_seconds
 from wrds_sync.adapters import parquet_writer
-from wrds_sync.adapters.postgres_copy import CopyEngine
+from wrds_sync.adapters.postgres_copy import CopyEngine, Parser
+from wrds_sync.adapters.postgres_copy_binary import BinaryParser
+from wrds_sync.adapters.postgres_copy_text import BlockParser
 from wrds_sync.adapters.rate_limit import TokenBucket
 from wrds_sync.adapters.wrds_client_catalog import column_infos, describe, tables
 from wrds_sync.adapters.wrds_client_frames import to_frame
@@ -27,6 +30,7 @@ from wrds_sync.adapters.wrds_client_pool import ANSWER_SECONDS, ConnectionPool, 
 from wrds_sync.domain.columns import (
     hash_method,
     infinite_dates_statement,
+    is_worth_binary,
     plan_columns,
     select_statement,
     statistics_statement,
@@ -133,11 +137,11 @@ class WrdsClient:
         """Write one partition to a new Parquet file, in bounded memory, types exact."""
 
         async def run() -> CopyResult:
-            async with self._reading(selection, partition) as (connection, statement, plans):
+            async with self._reading(selection, partition) as read:
                 copied = await self._engine.write(
-                    connection,
-                    statement,
-                    plans=plans,
+                    read.connection,
+                    read.statement,
+                    parser=read.parser,
                     target=target,
                     silence_seconds=self._config.query_timeout_seconds,
                     on_rows=on_rows,
@@ -145,7 +149,7 @@ class WrdsClient:
             lower, upper, size = await asyncio.to_thread(_look_at, target, selection.date_column)
             return CopyResult(
                 rows=copied.rows,
-                columns=column_infos(plans),
+                columns=column_infos(read.plans),
                 size_bytes=size,
                 lower=lower,
                 upper=upper,
@@ -158,11 +162,11 @@ class WrdsClient:
     ) -> AsyncGenerator[pa.RecordBatch]:
         """Yield one partition's rows as Arrow batches; not repeated once begun."""
         await self._bucket.take()
-        async with self._reading(selection, partition) as (connection, statement, plans):
+        async with self._reading(selection, partition) as read:
             batches = self._engine.stream(
-                connection,
-                statement,
-                plans=plans,
+                read.connection,
+                read.statement,
+                parser=read.parser,
                 silence_seconds=self._config.query_timeout_seconds,
             )
             async with contextlib.aclosing(batches):
@@ -172,14 +176,22 @@ class WrdsClient:
     @contextlib.asynccontextmanager
     async def _reading(
         self, selection: Selection, partition: PartitionRange
-    ) -> AsyncGenerator[tuple[Connection, str, tuple[ColumnPlan, ...]]]:
+    ) -> AsyncGenerator["_Reading"]:
         """Plan a partition's statement in the transaction that will run it."""
         plans: tuple[ColumnPlan, ...] = ()
         try:
             async with self._pool.transaction() as connection:
                 described = await describe(connection, selection.table)
                 plans = plan_columns(selection, described.columns)
-                yield connection, select_statement(selection, partition, plans=plans), plans
+                is_binary = is_worth_binary(plans, described.info.estimated_row_bytes)
+                yield _Reading(
+                    connection=connection,
+                    statement=select_statement(
+                        selection, partition, plans=plans, is_binary=is_binary
+                    ),
+                    plans=plans,
+                    parser=BinaryParser(plans) if is_binary else BlockParser(plans),
+                )
         except UnstorableValueError as error:
             if "column" in error.facts:
                 raise
@@ -227,6 +239,16 @@ class WrdsClient:
             await self._sleep(backoff_seconds(attempt, base=_RETRY_BASE_SECONDS))
         await self._bucket.take()
         return await call()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """A partition's statement, and the connection that is to run it."""
+
+    connection: Connection
+    statement: str
+    plans: tuple[ColumnPlan, ...]
+    parser: Parser
 
 
 def _named(method: str | None, value: str | None) -> str | None:

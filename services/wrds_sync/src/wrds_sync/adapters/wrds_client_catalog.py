@@ -22,14 +22,15 @@ WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
 ORDER BY 1, 2
 """
 
-# A view has no estimates of its own; what it reads has. Domains are followed to their base type.
+# A view has no estimates of its own; what it reads has. Long values lie in a table of their own, of
+# which the statistics of columns know nothing. Domains are followed to their base type.
 _COLUMNS = """
 WITH RECURSIVE relation AS (
     SELECT c.oid, c.relkind, obj_description(c.oid, 'pg_class') AS comment
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
 ), source AS (
-    SELECT max(s.reltuples) AS rows, max(w.bytes) AS row_bytes
+    SELECT max(s.reltuples) AS rows, max(w.bytes + coalesce(long.bytes, 0)) AS row_bytes
     FROM (
         SELECT oid FROM relation
         UNION
@@ -44,6 +45,10 @@ WITH RECURSIVE relation AS (
         SELECT sum(avg_width) AS bytes FROM pg_stats p
         WHERE p.schemaname = n.nspname AND p.tablename = s.relname
     ) w ON true
+    LEFT JOIN LATERAL (
+        SELECT l.relpages * 8192.0 / s.reltuples AS bytes FROM pg_class l
+        WHERE l.oid = s.reltoastrelid AND s.reltuples > 0
+    ) long ON true
 ), resolved AS (
     SELECT a.attnum, a.atttypid AS type, a.atttypmod AS modifier
     FROM pg_attribute a JOIN relation r ON r.oid = a.attrelid

@@ -8,13 +8,18 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from wrds_sync.domain.tables import PartitionRange, Selection, TableRef
-from wrds_sync.domain.types import CatalogColumn, ColumnPlan, Wire, plan_column
+from wrds_sync.domain.types import Binary, CatalogColumn, ColumnPlan, Wire, plan_column
 from wrds_sync.errors import DatasetConfigError
 
 _RECORDS, _TEXTS = "records", "texts"
 _RECORD_HASHES_SINCE = 14
 
 _EPOCH = "date '1970-01-01'"
+
+ROW_MARK = bytes.fromhex("c0f5c1f6fdf7fcf8fb")
+"""The first field of every row in the binary form; see `postgres_copy_binary`."""
+
+_LONG_COLUMN_BYTES = 32
 
 HASHABLE = frozenset(
     {"bool", "int2", "int4", "int8", "oid", "float4", "float8", "date", "time", "timestamp"}
@@ -46,14 +51,36 @@ def arrow_schema(plans: Sequence[ColumnPlan]) -> pa.Schema:
     return pa.schema([pa.field(plan.name, plan.stored) for plan in plans])
 
 
+def is_worth_binary(plans: Sequence[ColumnPlan], row_bytes: int | None) -> bool:
+    """Return whether the binary form is exact for all columns, and cheaper.
+
+    Text is cheaper for numbers, above all where many are null, and dearer for long strings: the
+    server looks at every byte for what it must escape, and so do we. No column but a string is
+    long. Where the archive does not say how long its rows are, they are taken for short.
+    """
+    return (
+        row_bytes is not None
+        and row_bytes >= _LONG_COLUMN_BYTES * len(plans)
+        and all(plan.binary is not None for plan in plans)
+    )
+
+
 def select_statement(
-    selection: Selection, partition: PartitionRange, *, plans: Sequence[ColumnPlan]
+    selection: Selection,
+    partition: PartitionRange,
+    *,
+    plans: Sequence[ColumnPlan],
+    is_binary: bool = False,
 ) -> str:
     """Return the statement that yields a partition's rows in the form of the plans."""
-    columns = ", ".join(_expression(plan) for plan in plans)
-    order = ", ".join(identifier(name) for name in selection.order_by)
+    fields = [(_binary_expression if is_binary else _expression)(plan) for plan in plans]
+    if is_binary:
+        fields.insert(0, f"'\\x{ROW_MARK.hex()}'::bytea")
+    table = qualified(selection.table)
+    # With the table's name: a bare one could mean what was made of the column.
+    order = ", ".join(f"{table}.{identifier(name)}" for name in selection.order_by)
     return (
-        f"SELECT {columns} FROM {qualified(selection.table)}"  # noqa: S608 - quoted below
+        f"SELECT {', '.join(fields)} FROM {table}"  # noqa: S608 - quoted below
         f"{_where(_conditions(selection, partition))}{f' ORDER BY {order}' if order else ''}"
     )
 
@@ -138,6 +165,13 @@ def _expression(plan: ColumnPlan) -> str:
             return f"encode({column}, 'hex')"
         case Wire.TEXT:
             return column
+
+
+def _binary_expression(plan: ColumnPlan) -> str:
+    column = identifier(plan.name)
+    if plan.binary is Binary.AS_TEXT:
+        return f"{column}::text"
+    return _expression(plan)
 
 
 def _row_hash(plans: Sequence[ColumnPlan], catalog: Sequence[CatalogColumn], method: str) -> str:

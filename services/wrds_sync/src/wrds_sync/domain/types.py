@@ -36,6 +36,15 @@ _EXACT: Mapping[str, pa.DataType] = {
     "bytea": pa.binary(),
 }
 
+_STRINGS = frozenset({"text", "varchar", "bpchar", "json"})
+_NUMBERS = frozenset(
+    {"bool", "int2", "int4", "int8", "float4", "float8", "date", "timestamp", "timestamptz"}
+)
+_CAST_AS_WRITTEN = (_NUMBERS - {"bool"}) | frozenset(
+    {"text", "varchar", "oid", "numeric", "time", "timetz", "interval", "uuid", "jsonb"}
+)
+"""Types whose cast to text is what they write themselves; a `char(n)` would lose its padding."""
+
 
 class Wire(Enum):
     """How a column travels."""
@@ -48,6 +57,19 @@ class Wire(Enum):
 
     HEX = auto()
     """Bytes as pairs of digits."""
+
+
+class Binary(Enum):
+    """How a column travels where a table is copied in PostgreSQL's binary form."""
+
+    BYTES = auto()
+    """A string's own bytes."""
+
+    NUMBER = auto()
+    """A number of fixed width."""
+
+    AS_TEXT = auto()
+    """Cast to text by the server, and read as text travels otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +94,9 @@ class ColumnPlan:
     name: str
     source_type: str
     wire: Wire
+    binary: Binary | None
+    """None: there is no binary form that is known to be exact."""
+
     stored: pa.DataType
     is_nullable: bool = True
 
@@ -90,6 +115,7 @@ def plan_column(column: CatalogColumn, declared: str | None = None) -> ColumnPla
         name=column.name,
         source_type=column.source_type,
         wire=_wire(column, stored),
+        binary=_binary(column, stored),
         stored=stored,
         is_nullable=column.is_nullable,
     )
@@ -163,3 +189,11 @@ def _wire(column: CatalogColumn, stored: pa.DataType) -> Wire:
     if column.base_type == "date" and pa.types.is_date32(stored):
         return Wire.DAYS
     return Wire.HEX if pa.types.is_binary(stored) else Wire.TEXT
+
+
+def _binary(column: CatalogColumn, stored: pa.DataType) -> Binary | None:
+    if column.base_type in _STRINGS and pa.types.is_string(stored):
+        return Binary.BYTES
+    if column.base_type in _NUMBERS and stored == _EXACT[column.base_type]:
+        return Binary.NUMBER
+    return Binary.AS_TEXT if column.base_type in _CAST_AS_WRITTEN else None
