@@ -6,7 +6,7 @@ RUN := $(UV) run --no-sync
 PYTEST := $(RUN) pytest
 # Each worker starts servers of its own; most tests wait more than they compute.
 WORKERS ?= 3
-SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export UV_PROJECT_ENVIRONMENT ?= .venv
 
 ##@ Use
