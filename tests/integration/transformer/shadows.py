@@ -1,13 +1,16 @@
 """Shadow runs behind a hub: made, promoted and discarded as the ledger's worker does it."""
 
+import contextlib
+import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from chassis.clock import SystemClock
-from chassis.runs import RunWorker, submit
+from chassis.db import Connection
+from chassis.runs import Job, RunWorker, submit
 from tests.integration.transformer.hub import Hub
 from transformer.adapters.polars_merger import PolarsMerger
 from transformer.adapters.postgres_bronze import PostgresBronze
@@ -35,6 +38,8 @@ class Shadows:
     page: int = 2
     keep: timedelta = timedelta(hours=1)
     store: PostgresShadow | None = None
+    wrap: Callable[[Job], Job] = lambda jobs: jobs
+    """Stands between the worker and the work."""
 
     async def prepare(self) -> "Shadows":
         """Make the tables."""
@@ -62,15 +67,39 @@ class Shadows:
                 dry_run=dry_run,
                 requester="ann",
             )
+        return await self.step(uuid.UUID(run_id))
+
+    async def step(self, run_id: uuid.UUID) -> dict[str, Any]:
+        """Have a worker execute what waits, and return the row of a run."""
         merger = PolarsMerger()
         try:
-            jobs = {"transform": self.jobs(merger)}
+            jobs = {"transform": self.wrap(self.jobs(merger))}
             assert await RunWorker(self.hub.database, jobs, clock=SystemClock()).step()
         finally:
             merger.close()
-        query = "select * from meta.runs where run_id = $1"
-        (row,) = await self.hub.rows(query, uuid.UUID(run_id))
+        (row,) = await self.hub.rows("select * from meta.runs where run_id = $1", run_id)
         return row
+
+    @contextlib.contextmanager
+    def counting(self, seen: list[str]) -> Iterator[None]:
+        """Collect the statements of all connections, the ledger's own left out."""
+        lend = self.hub.database.connection
+
+        def note(record: Any) -> None:
+            if not re.search(r"meta\.(runs|leases)|advisory_xact_lock|pg_notify", record.query):
+                seen.append(record.query)
+
+        @contextlib.asynccontextmanager
+        async def connection() -> AsyncGenerator[Connection]:
+            async with lend() as lent:
+                with lent.query_logger(note):
+                    yield lent
+
+        self.hub.database.connection = connection  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            self.hub.database.connection = lend  # type: ignore[method-assign]
 
     async def make(self, **parameters: Any) -> tuple[str, dict[str, Any]]:
         """Make a shadow; return its run and the difference."""

@@ -111,3 +111,35 @@ def test_discarding_needs_a_reason_and_replaying_does_not(reason: str | None) ->
     assert ReplayRequested.model_validate(fields).action == "replay"
     with pytest.raises(ValidationError, match="discarding dead letters needs a reason"):
         ReplayRequested.model_validate(fields | {"action": "discard"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"action": "promote"}, "promote and discard name a shadow_run"),
+        ({"action": "shadow", "shadow_run": "r"}, "promote and discard name a shadow_run"),
+        ({"limit": 5}, "until and limit belong to a shadow"),
+        ({"action": "shadow", "limit": 0}, "greater than or equal to 1"),
+        ({"action": "shadow", "dry_run": True}, "belong to a transformation"),
+        ({"action": "shadow", "priority": ["email=tdx"]}, "belong to a transformation"),
+        ({"action": "discard", "shadow_run": "r", "entity_ids": ["a"]}, "as a whole"),
+        ({"action": "swap"}, "Input should be"),
+    ],
+)
+def test_a_shadow_is_asked_for_and_decided_about_alone(
+    fields: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        TransformRequested.model_validate({"entity_type": "user"} | fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"action": "shadow", "until": "2026-01-02T03:04:05Z", "limit": 5},
+        {"action": "promote", "shadow_run": "r", "reason": "looked at"},
+        {"action": "discard", "shadow_run": "r"},
+    ],
+)
+def test_a_shadow_can_be_asked_for_and_decided_about(fields: dict[str, Any]) -> None:
+    assert TransformRequested.model_validate({"entity_type": "user"} | fields).dry_run is False

@@ -1,6 +1,6 @@
 """What the transformation asks of the outside; adapters provide it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -326,6 +326,12 @@ class PromotionStore(Protocol):
 
     async def lock(self, connection: Connection, entity_type: str) -> None:
         """Lock all that must be written, in order, until the transaction ends."""
+        ...
+
+    async def forget_refusals(
+        self, connection: Connection, entity_type: str, keys: Collection[str]
+    ) -> None:
+        """Forget what other keys than these refused to link: rules that are gone."""
         ...
 
     async def survivors(

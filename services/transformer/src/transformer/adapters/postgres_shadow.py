@@ -1,6 +1,6 @@
 """Shadows of silver in PostgreSQL: made page by page beside what readers see, compared in place."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -202,6 +202,12 @@ class PostgresPromotion:
     async def lock(self, connection: Connection, entity_type: str) -> None:
         """Lock all that must be written, in order, until the transaction ends."""
         await connection.execute(sql.LOCK, entity_type)
+
+    async def forget_refusals(
+        self, connection: Connection, entity_type: str, keys: Collection[str]
+    ) -> None:
+        """Forget what other keys than these refused to link."""
+        await connection.execute(sql.FORGET_REFUSALS, entity_type, list(keys))
 
     async def survivors(
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str]

@@ -366,6 +366,8 @@ select count(*) from (
     order by h.entity_id for update) locked
 """
 
+FORGET_REFUSALS = "delete from meta.refused_keys where entity_type = $1 and key <> all($2)"
+
 SURVIVORS = """
 select record_id, entity_id from meta.entity_xref
 where entity_type = $1 and record_id = any($2) and entity_id <> record_id

@@ -108,6 +108,7 @@ class PromoteShadow:
             plan = await self._identify.resolve(connection, entity, ids)
             await self._store.note_stale(connection, kind, plan.ids)
             after = ids[-1]
+        await self._promotion.forget_refusals(connection, kind, entity.identity.limits)
 
     async def _write(
         self, context: RunContext, transaction: Transaction, entity: Entity
