@@ -23,7 +23,7 @@ from chassis.db import Database
 from chassis.logs import MARKERS
 from chassis.runs import RunContext, RunWorker, submit
 from contracts.runs import RunCounts
-from scanner.adapters.record_deletions import PostgresRecordDeletions
+from scanner.adapters.missing import PostgresMissing
 from scanner.adapters.record_inventory import PostgresRecordInventory
 from scanner.adapters.record_polls import PostgresPolls
 from scanner.adapters.scans import PostgresAuditTrail
@@ -111,7 +111,7 @@ class Stage:
         database = self.database
         ports = PollPorts(
             inventory=PostgresRecordInventory(database),
-            deletions=PostgresRecordDeletions(database),
+            missing=PostgresMissing.records(database),
             polls=PostgresPolls(database, "scanner"),
             audit=PostgresAuditTrail("scanner"),
             announcer=RecordAnnouncer(None),

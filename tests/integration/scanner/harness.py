@@ -29,6 +29,7 @@ from contracts.topics import FILE_CHANGED
 from scanner.adapters.announcements import PostgresAnnouncements
 from scanner.adapters.deletions import PostgresDeletions
 from scanner.adapters.inventory import PostgresInventory
+from scanner.adapters.missing import PostgresMissing
 from scanner.adapters.scans import PostgresAuditTrail, PostgresScans
 from scanner.domain.institutions import InstitutionDirectory
 from scanner.handlers.announcer import Announcer
@@ -214,7 +215,8 @@ class Harness:
         catalog = catalog or self.catalog()
         ports = ScanPorts(
             inventory=PostgresInventory(self.database),
-            deletions=PostgresDeletions(self.database),
+            missing=PostgresMissing.files(self.database),
+            deletions=PostgresDeletions(),
             scans=PostgresScans(self.database),
             audit=PostgresAuditTrail("scanner"),
             announcer=Announcer(catalog.institutions),

@@ -18,8 +18,8 @@ from contracts.envelope import Event
 from contracts.records import RecordChanged
 from contracts.runs import RunCounts, RunStatus
 from contracts.topics import RECORD_CHANGED
+from scanner.adapters.missing import PostgresMissing
 from scanner.adapters.record_announcements import PostgresRecordAnnouncements
-from scanner.adapters.record_deletions import PostgresRecordDeletions
 from scanner.adapters.record_inventory import PostgresRecordInventory
 from scanner.adapters.record_polls import PostgresPolls
 from scanner.adapters.scans import PostgresAuditTrail
@@ -86,7 +86,7 @@ class RecordHarness:
         database = self.database
         ports = PollPorts(
             inventory=PostgresRecordInventory(database),
-            deletions=PostgresRecordDeletions(database),
+            missing=PostgresMissing.records(database),
             polls=PostgresPolls(database, "scanner"),
             audit=PostgresAuditTrail("scanner"),
             announcer=RecordAnnouncer(self.blobs),

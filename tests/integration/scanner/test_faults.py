@@ -134,7 +134,7 @@ async def test_a_scan_killed_at_any_step_and_run_again_announces_everything_once
     harness: Harness, crash: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scanner.handlers.compare.EVENTS_PER_TRANSACTION", 4)
-    monkeypatch.setattr("scanner.handlers.judge.EVENTS_PER_TRANSACTION", 2)
+    monkeypatch.setattr("scanner.handlers.judge.PAGE", 2)
     for step in range(1, 9):
         await harness.reset()
         await _change_and_crash(harness, crash, step)

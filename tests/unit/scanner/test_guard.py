@@ -31,12 +31,14 @@ def test_deletions_over_both_limits_or_of_everything_are_held(
 
 @pytest.mark.covers("C-06")
 def test_an_empty_folder_holds_whatever_is_missing() -> None:
-    assert RULES.hold_reason(1, 1000, empty_roots=["Data"]) is not None
+    doubt = Coverage(empty_roots=["Data"]).doubt
+    assert doubt == "1 scanned folder(s) list as empty, as if not mounted"
+    assert RULES.hold_reason(1, 1000, doubt=doubt) == doubt
 
 
 def test_without_the_guard_nothing_is_held() -> None:
     rules = DeletionRules(is_guarded=False)
-    assert rules.hold_reason(1000, 1000, empty_roots=[""]) is None
+    assert rules.hold_reason(1000, 1000, doubt="the folder lists as empty") is None
     assert rules.needed_misses == 1
     assert rules.believed_before(STARTED) == STARTED
 

@@ -35,8 +35,8 @@ from scanner.adapters.flow_runs import LedgerStepRuns
 from scanner.adapters.inventory import PostgresInventory
 from scanner.adapters.kept_shares import KeptShares
 from scanner.adapters.log_files import LocalLogFiles
+from scanner.adapters.missing import PostgresMissing
 from scanner.adapters.record_announcements import PostgresRecordAnnouncements
-from scanner.adapters.record_deletions import PostgresRecordDeletions
 from scanner.adapters.record_inventory import PostgresRecordInventory
 from scanner.adapters.record_polls import PostgresPolls
 from scanner.adapters.record_sources import RecordAccess, open_record_list, open_record_source
@@ -124,7 +124,8 @@ def build_scan(
     log_directory = settings.process.log_directory
     ports = ScanPorts(
         inventory=PostgresInventory(database),
-        deletions=PostgresDeletions(database),
+        missing=PostgresMissing.files(database),
+        deletions=PostgresDeletions(),
         scans=PostgresScans(database),
         audit=PostgresAuditTrail(SERVICE),
         announcer=Announcer(catalog.institutions),
@@ -216,7 +217,7 @@ def build_poll(
     blobs = open_blobs(settings.blobs) if settings.blobs is not None else None
     ports = PollPorts(
         inventory=PostgresRecordInventory(database),
-        deletions=PostgresRecordDeletions(database),
+        missing=PostgresMissing.records(database),
         polls=PostgresPolls(database, SERVICE),
         audit=PostgresAuditTrail(SERVICE),
         announcer=RecordAnnouncer(blobs),

@@ -1,20 +1,20 @@
-"""Missing files in PostgreSQL: missed, confirmed, held, announced."""
+"""Missing files in PostgreSQL: confirmed, announced, or found after all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from chassis.db import Database, Transaction
+import asyncpg
+
+from chassis.db import Transaction
+from scanner.adapters.missing import release
 from scanner.adapters.rows import fingerprint, readable
-from scanner.domain.observations import Announcement, Candidate
+from scanner.domain.files import Fingerprint
 from scanner.errors import InventoryError
-from scanner.ports import Belief, Mark
+from scanner.ports import Mark
 
 
 class PostgresDeletions:
-    """`Deletions` on the tables `scanner.inventory` and `scanner.held_deletions`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    """`Deletions` on the tables `scanner.inventory` and `scanner.directories`."""
 
     async def confirm(
         self, transaction: Transaction, mark: Mark, *, excluded: Sequence[str]
@@ -28,77 +28,15 @@ class PostgresDeletions:
                 _CONFIRM, mark.source, str(mark), excluded, mark.started_at
             )
 
-    async def count(self, mark: Mark, belief: Belief, *, held: bool) -> int:
-        """Return how many are believed gone: those that are held, or those that are not."""
-        async with self._database.connection() as connection:
-            with readable():
-                count: int = await connection.fetchval(
-                    _COUNT,
-                    *_arguments(mark, belief),
-                    held,
-                )
-        return count
-
-    async def page(
-        self, mark: Mark, belief: Belief, *, held: bool, after: str | None, limit: int
-    ) -> Sequence[Candidate]:
-        """Return a page of those, ordered by path."""
-        async with self._database.connection() as connection:
-            with readable():
-                rows = await connection.fetch(
-                    _PAGE,
-                    *_arguments(mark, belief),
-                    held,
-                    after,
-                    limit,
-                )
-        candidates = []
-        for row in rows:
-            announced = fingerprint(row, "announced")
-            if announced is None:
-                raise InventoryError(f"Nothing was announced of {row['path']!a}")
-            candidates.append(Candidate(row["path"], row["directory"], announced))
-        return candidates
-
-    async def hold(
-        self, transaction: Transaction, mark: Mark, belief: Belief, *, reason: str
-    ) -> int:
-        """Hold all that are believed gone; return how many were not held before."""
-        status = await transaction.connection.execute(
-            _HOLD,
-            *_arguments(mark, belief),
-            mark.scan_id,
-            reason,
-        )
-        return int(status.rpartition(" ")[2])
-
-    async def held(self, source: str) -> int:
-        """Return how many deletions of a source are held."""
-        async with self._database.connection() as connection:
-            count: int = await connection.fetchval(
-                "select count(*) from scanner.held_deletions where source = $1", source
-            )
-        return count
-
     async def conclude(
-        self,
-        transaction: Transaction,
-        mark: Mark,
-        *,
-        announcements: Sequence[Announcement],
-        now: datetime,
-    ) -> None:
-        """Write that deletions are announced, in the transaction of their events."""
-        paths = [item.change.path for item in announcements]
-        await transaction.connection.execute(
-            _CONCLUDE,
-            mark.source,
-            paths,
-            [item.event_id for item in announcements],
-            mark.scan_id,
-            now,
+        self, transaction: Transaction, mark: Mark, *, event_ids: Mapping[str, str], now: datetime
+    ) -> Mapping[str, Fingerprint]:
+        """Write that deletions are announced, by path, in the transaction of their events."""
+        rows = await transaction.connection.fetch(
+            _CONCLUDE, mark.source, list(event_ids), list(event_ids.values()), mark.scan_id, now
         )
-        await transaction.connection.execute(_RELEASE, mark.source, paths)
+        await release(transaction, mark.source, list(event_ids))
+        return {row["path"]: _announced(row) for row in rows}
 
     async def reappeared(
         self, transaction: Transaction, source: str, *, paths: Sequence[str]
@@ -110,15 +48,18 @@ class PostgresDeletions:
             source,
             paths,
         )
-        await transaction.connection.execute(_RELEASE, source, paths)
+        await release(transaction, source, paths)
 
     async def tidy(self, transaction: Transaction, mark: Mark) -> None:
         """Forget directories that are gone and hold no file that is still believed to exist."""
         await transaction.connection.execute(_TIDY, mark.source, str(mark))
 
 
-def _arguments(mark: Mark, belief: Belief) -> tuple[str, str, int, datetime]:
-    return mark.source, str(mark), belief.misses, belief.first_missed_before
+def _announced(row: asyncpg.Record) -> Fingerprint:
+    announced = fingerprint(row, "announced")
+    if announced is None:
+        raise InventoryError(f"Nothing was announced of {row['path']!a}")
+    return announced
 
 
 _FORGET_UNANNOUNCED = """
@@ -133,29 +74,6 @@ set missing_scans = missing_scans + 1, missing_since = coalesce(missing_since, $
 where source = $1 and missing_mark = $2 and is_present
   and not scanner.lies_within(path, $3::text[])
 """
-
-_COUNT = """
-select count(*) from scanner.missing_files
-where source = $1 and missing_mark = $2 and missing_scans >= $3 and missing_since <= $4
-  and is_held = $5
-"""
-
-_PAGE = """
-select path, directory, announced_modified_us, announced_size_bytes from scanner.missing_files
-where source = $1 and missing_mark = $2 and missing_scans >= $3 and missing_since <= $4
-  and is_held = $5 and ($6::text is null or path > $6::text collate "C")
-order by path limit $7
-"""
-
-_HOLD = """
-insert into scanner.held_deletions (source, path, scan_id, reason, held_at)
-select source, path, $5::uuid, $6, clock_timestamp() from scanner.missing_files
-where source = $1 and missing_mark = $2 and missing_scans >= $3 and missing_since <= $4
-  and not is_held
-on conflict do nothing
-"""
-
-_RELEASE = "delete from scanner.held_deletions where source = $1 and path = any($2::text[])"
 
 _CONCLUDE = """
 update scanner.inventory i set
@@ -172,6 +90,7 @@ update scanner.inventory i set
     missing_mark = null, missing_since = null, missing_scans = 0
 from unnest($2::text[], $3::text[]) as t (path, event_id)
 where i.source = $1 and i.path = t.path collate "C"
+returning i.path, i.announced_modified_us, i.announced_size_bytes
 """
 
 _TIDY = """

@@ -6,6 +6,7 @@ from datetime import datetime
 import asyncpg
 
 from chassis.db import Database, Transaction
+from scanner.adapters.missing import release
 from scanner.adapters.rows import fingerprint, read_known, readable
 from scanner.domain.changes import Announce, Change, Observe
 from scanner.domain.descent import KnownDirectory
@@ -63,7 +64,7 @@ class PostgresInventory:
             [item.settling_since for item in observations],
             now,
         )
-        await transaction.connection.execute(_RELEASE, source, paths)
+        await release(transaction, source, paths)
 
     async def announce(
         self,
@@ -86,9 +87,7 @@ class PostgresInventory:
             mark.scan_id,
             now,
         )
-        await transaction.connection.execute(
-            _RELEASE, mark.source, [change.path for change in changes]
-        )
+        await release(transaction, mark.source, [change.path for change in changes])
 
     async def mark_missing(
         self, transaction: Transaction, mark: Mark, *, paths: Sequence[str]
@@ -265,8 +264,6 @@ on conflict (source, path) do update set
     announced_scan_id = case when known.is_present then known.announced_scan_id end,
     answered_at = case when known.is_present then known.answered_at end
 """
-
-_RELEASE = "delete from scanner.held_deletions where source = $1 and path = any($2::text[])"
 
 _ANNOUNCE = """
 update scanner.inventory i set

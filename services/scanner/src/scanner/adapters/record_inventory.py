@@ -4,12 +4,13 @@ A comparison sends ids and hashes and gets differences back: what is as before c
 look-up in the server and nothing on the way (S2-10, C-13). The bodies of records are not kept.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
 
 from chassis.db import Database, Transaction
+from scanner.adapters.missing import release
 from scanner.adapters.rows import readable
 from scanner.domain.hashing import HashSpec
 from scanner.domain.record_changes import KnownRecord, RecordDifference, SeenRecord
@@ -92,7 +93,7 @@ class PostgresRecordInventory:
             mark.scan_id,
             now,
         )
-        await transaction.connection.execute(_RELEASE, mark.source, ids)
+        await release(transaction, mark.source, ids)
 
     async def rehash(
         self, transaction: Transaction, source: str, *, records: Sequence[SeenRecord], version: int
@@ -111,7 +112,7 @@ class PostgresRecordInventory:
     ) -> None:
         """Forget that these were missing, or were held as deletions."""
         await transaction.connection.execute(_RETURN, source, external_ids)
-        await transaction.connection.execute(_RELEASE, source, external_ids)
+        await release(transaction, source, external_ids)
 
     async def keep_seen(
         self, transaction: Transaction, source: str, *, external_ids: Sequence[str]
@@ -123,6 +124,20 @@ class PostgresRecordInventory:
             source,
             external_ids,
         )
+
+    async def miss(self, transaction: Transaction, mark: Mark) -> None:
+        """Count one more complete full poll that was not told them."""
+        with readable():
+            await transaction.connection.execute(_MISS, mark.source, str(mark), mark.started_at)
+
+    async def conclude(
+        self, transaction: Transaction, mark: Mark, *, event_ids: Mapping[str, str], now: datetime
+    ) -> None:
+        """Write that deletions are announced, by id, in the transaction of their events."""
+        await transaction.connection.execute(
+            _CONCLUDE, mark.source, list(event_ids), list(event_ids.values()), mark.scan_id, now
+        )
+        await release(transaction, mark.source, list(event_ids))
 
     async def count_present(self, source: str) -> int:
         """Return how many records consumers know to exist."""
@@ -220,8 +235,6 @@ on conflict (source, external_id) do update set
     missing_mark = null, missing_since = null, missing_polls = 0
 """
 
-_RELEASE = "delete from scanner.held_deletions where source = $1 and path = any($2::text[])"
-
 _REHASH = """
 update scanner.records r
 set content_hash = t.content_hash, hash_spec_version = $4,
@@ -233,6 +246,28 @@ where r.source = $1 and r.external_id = t.external_id collate "C"
 _RETURN = """
 update scanner.records set missing_mark = null, missing_since = null, missing_polls = 0
 where source = $1 and external_id = any($2::text[])
+"""
+
+_MISS = """
+update scanner.records r
+set missing_mark = $2, missing_polls = missing_polls + 1,
+    missing_since = coalesce(missing_since, $3)
+where source = $1 and is_present
+  and not exists (select 1 from scanner.poll_seen s
+                  where s.source = $1 and s.external_id = r.external_id)
+"""
+
+_CONCLUDE = """
+update scanner.records r set
+    state = 'announced',
+    is_present = false,
+    announced_event_id = t.event_id,
+    announced_run_id = $4::uuid,
+    announced_at = $5,
+    announcements = 1,
+    missing_mark = null, missing_since = null, missing_polls = 0
+from unnest($2::text[], $3::text[]) as t (external_id, event_id)
+where r.source = $1 and r.external_id = t.external_id collate "C"
 """
 
 _COMPARE_UNIVERSE = """

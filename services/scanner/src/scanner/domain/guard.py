@@ -5,7 +5,6 @@ folder; a folder whose rights were taken away disappears from its parent. None o
 deletion.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -40,13 +39,16 @@ class DeletionRules:
         return started_at - self.confirm_after if self.is_guarded else started_at
 
     def hold_reason(
-        self, missing: int, total: int, *, empty_roots: Sequence[str] = (), noun: str = "files"
+        self, missing: int, total: int, *, doubt: str | None = None, noun: str = "files"
     ) -> str | None:
-        """Return why `missing` deletions out of `total` wait for a person; None if not."""
+        """Return why `missing` deletions out of `total` wait for a person; None if not.
+
+        A `doubt` about the listing as a whole is reason enough.
+        """
         if not self.is_guarded or not missing:
             return None
-        if empty_roots:
-            return f"{len(empty_roots)} scanned folder(s) list as empty, as if not mounted"
+        if doubt:
+            return doubt
         if missing >= total >= SMALLEST_ESTATE:
             return f"all {total} {noun} of the source are missing"
         limit = max(self.max_count, int(self.max_share * total))
@@ -78,6 +80,13 @@ class Coverage:
     def is_complete(self) -> bool:
         """Whether the scan may conclude deletions, outside the excluded directories."""
         return self.is_anchored and not self.is_aborted and not self.failed
+
+    @property
+    def doubt(self) -> str | None:
+        """Why what was listed is not believed as a whole; None if it is."""
+        if not self.empty_roots:
+            return None
+        return f"{len(self.empty_roots)} scanned folder(s) list as empty, as if not mounted"
 
     @property
     def outcome(self) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from scanner.domain.changes import Announce, Known
-from scanner.domain.files import Fingerprint, SeenFile
+from scanner.domain.files import SeenFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,6 @@ class Announcement:
 
     change: Announce
     event_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A missing file that may be called deleted."""
-
-    path: str
-    directory: str
-    announced: Fingerprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,33 +6,31 @@ from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from chassis.clock import Clock
-from chassis.errors import LeaseLostError, PenstockError, PermanentError, UnavailableError
+from chassis.errors import PermanentError, UnavailableError
 from chassis.logs import get_logger
-from chassis.runs import RunCancelledError, RunContext
+from chassis.runs import RunContext
 from contracts.errors import ErrorCategory
 from contracts.runs import RunCounts
 from scanner import metrics
 from scanner.domain.record_changes import UnidentifiedRecordError, identify
 from scanner.domain.records import ById, Full, PollRequest, RecordPage, Since
 from scanner.errors import ScanRequestError, UniverseError
+from scanner.handlers.frame import ScanParameters, closing, counted_errors
+from scanner.handlers.judge import Judge
+from scanner.handlers.missing_records import MissingRecords
 from scanner.handlers.poll_batches import BatchApplier, BatchPorts, PollTally
 from scanner.handlers.record_announcer import RecordAnnouncer
 from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
-from scanner.handlers.record_judge import RecordJudge, RecordJudgePorts
-from scanner.handlers.scan import ScanParameters
-from scanner.ports import AuditTrail, Mark
+from scanner.ports import AuditTrail, Mark, Missing
 from scanner.ports.records import (
     HashSpecs,
     PollMode,
     PollRecord,
     Polls,
-    RecordDeletions,
     RecordInventory,
     RecordList,
     RecordSource,
 )
-
-CLOSE_SECONDS = 15.0
 
 DUE_AT_ONCE = 5000
 """Records that are read again by name in one poll; the rest follows with the next ones."""
@@ -46,7 +44,7 @@ class PollPorts:
     """What polling needs from outside."""
 
     inventory: RecordInventory
-    deletions: RecordDeletions
+    missing: Missing
     polls: Polls
     audit: AuditTrail
     announcer: RecordAnnouncer
@@ -76,39 +74,31 @@ class PollSource:
 
     async def __call__(self, context: RunContext) -> RunCounts:
         """Poll the run's target."""
-        try:
+        with counted_errors():
             entry = self._catalog.resolve(context.run.target)
-            async with self._opened(entry) as source:
+            source = self._open_records(entry)
+            async with closing(source), _answering(source, entry):
                 poll = Poll(context, entry, source, ports=self._ports, is_guarded=self._is_guarded)
                 return await poll.run()
-        except (RunCancelledError, LeaseLostError):
-            raise
-        except PenstockError as error:
-            metrics.count_error(error.category)
-            raise
 
-    @contextlib.asynccontextmanager
-    async def _opened(self, entry: RecordSourceEntry) -> AsyncGenerator[RecordSource]:
-        source = self._open_records(entry)
-        up = metrics.SOURCE_UP.labels(entry.name)
-        try:
-            async with asyncio.timeout(entry.scan.timeout_seconds):
-                description = await source.describe()
-            up.set(1)
-            get_logger().debug("source_opened", source=entry.name, kind=description.kind)
-            yield source
-        except TimeoutError as error:
-            up.set(0)
-            raise UnavailableError(
-                f"`{entry.name}` does not answer in time", category=ErrorCategory.SOURCE_REQUEST
-            ) from error
-        except UnavailableError:
-            up.set(0)
-            raise
-        finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await source.close()
+
+@contextlib.asynccontextmanager
+async def _answering(source: RecordSource, entry: RecordSourceEntry) -> AsyncGenerator[None]:
+    up = metrics.SOURCE_UP.labels(entry.name)
+    try:
+        async with asyncio.timeout(entry.scan.timeout_seconds):
+            description = await source.describe()
+        up.set(1)
+        get_logger().debug("source_opened", source=entry.name, kind=description.kind)
+        yield
+    except TimeoutError as error:
+        up.set(0)
+        raise UnavailableError(
+            f"`{entry.name}` does not answer in time", category=ErrorCategory.SOURCE_REQUEST
+        ) from error
+    except UnavailableError:
+        up.set(0)
+        raise
 
 
 class Poll:
@@ -284,20 +274,12 @@ class Poll:
                 yield page
 
     async def _judge(self, record: PollRecord) -> None:
-        ports = self._ports
-        judge = RecordJudge(
-            self._context,
-            self._mark,
-            self._entry,
-            rules=self._rules,
-            source=self._source,
-            ports=RecordJudgePorts(
-                ports.inventory, ports.deletions, ports.audit, ports.announcer, ports.clock
-            ),
-            tally=self._tally,
-        )
+        judge = self._build_judge()
         if record.mode is PollMode.FULL and not self._tally.gaps:
-            await judge.judge(releases=self._asked.release_held_deletions)
+            async with self._context.transaction() as transaction:
+                await self._ports.inventory.miss(transaction, self._mark)
+            doubt = None if self._tally.processed else "the source told no record at all"
+            await judge.judge(doubt=doubt, releases=self._asked.release_held_deletions)
             return
         await judge.count_held()
         if self._tally.gaps:
@@ -307,6 +289,32 @@ class Poll:
                 outcome="warning",
                 reasons=self._tally.gaps,
             )
+
+    def _build_judge(self) -> Judge:
+        ports = self._ports
+        records = MissingRecords(
+            self._context,
+            self._mark,
+            self._source,
+            entry=self._entry,
+            inventory=ports.inventory,
+            announcer=ports.announcer,
+            clock=ports.clock,
+            tally=self._tally,
+            is_guarded=self._rules.is_guarded,
+        )
+        return Judge(
+            self._context,
+            self._mark,
+            self._rules,
+            missing=ports.missing,
+            inventory=ports.inventory,
+            audit=ports.audit,
+            tally=self._tally,
+            announce=records.announce,
+            noun="records",
+            place="source",
+        )
 
     async def _finish(self, record: PollRecord, settled: Sequence[str] | None) -> None:
         tally = self._tally

@@ -5,14 +5,11 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
 
 from chassis.clock import Clock
-from chassis.errors import LeaseLostError, PenstockError, TransientError
+from chassis.errors import PenstockError, TransientError
 from chassis.logs import get_logger
-from chassis.runs import RunCancelledError, RunContext
+from chassis.runs import RunContext
 from chassis.shares.paths import validate_nas_path
 from chassis.shares.port import Share
 from contracts.errors import ErrorCategory
@@ -28,10 +25,21 @@ from scanner.handlers.announcer import Announcer
 from scanner.handlers.catalog import FileSource, SourceCatalog
 from scanner.handlers.compare import QUEUE_LISTINGS, Comparer, CompareRules, ListingQueue, Tally
 from scanner.handlers.export import QueueExport
-from scanner.handlers.judge import Judge, JudgePorts
+from scanner.handlers.frame import ScanParameters, closing, counted_errors
+from scanner.handlers.judge import Judge
 from scanner.handlers.log_copy import LogCopy
+from scanner.handlers.missing_files import MissingFiles
 from scanner.handlers.walk import Children, Sleep, Step, Walker, WalkRules, is_safe_path
-from scanner.ports import AuditTrail, Deletions, Inventory, LogFiles, Mark, ScanRecord, Scans
+from scanner.ports import (
+    AuditTrail,
+    Deletions,
+    Inventory,
+    LogFiles,
+    Mark,
+    Missing,
+    ScanRecord,
+    Scans,
+)
 
 SETTLE_ROUNDS = 2
 """Second looks within one scan; a file that is still being written waits for the next one."""
@@ -42,19 +50,7 @@ LONGEST_SETTLE_WAIT = timedelta(seconds=60)
 SETTLE_PAGE = 500
 """Directories per second look."""
 
-CLOSE_SECONDS = 15.0
-
 OpenShare = Callable[[FileSource], Share]
-
-
-class ScanParameters(BaseModel):
-    """What a command or a schedule asks for."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    mode: Literal["auto", "fast", "full"] = "auto"
-    prefix: str | None = None
-    release_held_deletions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +58,7 @@ class ScanPorts:
     """What scanning needs from outside."""
 
     inventory: Inventory
+    missing: Missing
     deletions: Deletions
     scans: Scans
     audit: AuditTrail
@@ -90,35 +87,27 @@ class ScanSource:
     async def __call__(self, context: RunContext) -> RunCounts:
         """Scan the run's target."""
         name = context.run.target
-        try:
+        with counted_errors():
             source = await self._catalog.resolve(name)
-            async with self._opened(source) as share:
+            share = self._open_share(source)
+            async with closing(share), _answering(share, name):
                 scan = Scan(context, source, share, self._ports, is_guarded=self._is_guarded)
                 return await scan.run()
-        except (RunCancelledError, LeaseLostError):
-            raise
-        except PenstockError as error:
-            metrics.count_error(error.category)
-            raise
 
-    @contextlib.asynccontextmanager
-    async def _opened(self, source: FileSource) -> AsyncGenerator[Share]:
-        share = self._open_share(source)
-        up = metrics.SHARE_UP.labels(source.name)
-        try:
-            # One log-on before there are many: a wrong password is tried once.
-            description = await share.describe()
-            up.set(1)
-            get_logger().debug("share_opened", source=source.name, backend=description.backend)
-            yield share
-        except PenstockError as error:
-            if error.category is ErrorCategory.NAS_CONNECTION:
-                up.set(0)
-            raise
-        finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await share.close()
+
+@contextlib.asynccontextmanager
+async def _answering(share: Share, name: str) -> AsyncGenerator[None]:
+    up = metrics.SHARE_UP.labels(name)
+    try:
+        # One log-on before there are many: a wrong password is tried once.
+        description = await share.describe()
+        up.set(1)
+        get_logger().debug("share_opened", source=name, backend=description.backend)
+        yield
+    except PenstockError as error:
+        if error.category is ErrorCategory.NAS_CONNECTION:
+            up.set(0)
+        raise
 
 
 class Scan:
@@ -311,28 +300,44 @@ class Scan:
     async def _judge(self) -> None:
         if self._walker.abort is None:
             await self._check_anchor()
-        ports = self._ports
-        if self._rules.is_guarded and not self._coverage.is_complete:
+        ports, coverage = self._ports, self._coverage
+        if self._rules.is_guarded and not coverage.is_complete:
             self._report_incomplete()
-            self._tally.held = await ports.deletions.held(self._source.name)
+            self._tally.held = await ports.missing.held(self._source.name)
             return
-        judge = Judge(
+        async with self._context.transaction() as transaction:
+            await ports.deletions.confirm(transaction, self._mark, excluded=coverage.excluded)
+        releases = self._asked.release_held_deletions
+        await self._build_judge().judge(doubt=coverage.doubt, releases=releases)
+        async with self._context.transaction() as transaction:
+            await ports.deletions.tidy(transaction, self._mark)
+
+    def _build_judge(self) -> Judge:
+        ports = self._ports
+        files = MissingFiles(
+            self._context,
+            self._mark,
+            self._share,
+            anchor=self._anchor,
+            deletions=ports.deletions,
+            announcer=ports.announcer,
+            clock=ports.clock,
+            tally=self._tally,
+            probes=self._workers,
+            is_guarded=self._rules.is_guarded,
+        )
+        return Judge(
             self._context,
             self._mark,
             self._rules,
-            share=self._share,
-            anchor=self._anchor,
-            ports=JudgePorts(
-                deletions=ports.deletions,
-                inventory=ports.inventory,
-                audit=ports.audit,
-                announcer=ports.announcer,
-                clock=ports.clock,
-            ),
-            probes=self._workers,
+            missing=ports.missing,
+            inventory=ports.inventory,
+            audit=ports.audit,
             tally=self._tally,
+            announce=files.announce,
+            noun="files",
+            place="share",
         )
-        await judge.judge(self._coverage, releases=self._asked.release_held_deletions)
 
     def _report_incomplete(self) -> None:
         get_logger().warning(

@@ -8,9 +8,9 @@ from typing import Protocol
 from chassis.db import Transaction
 from scanner.domain.changes import Announce, Observe
 from scanner.domain.descent import KnownDirectory, ScanMode
+from scanner.domain.files import Fingerprint
 from scanner.domain.observations import (
     Announcement,
-    Candidate,
     Difference,
     DirectoryNote,
     Listing,
@@ -126,17 +126,8 @@ class Inventory(Protocol):
         ...
 
 
-class Deletions(Protocol):
-    """The missing files of a source, on their way to being believed."""
-
-    async def confirm(
-        self, transaction: Transaction, mark: Mark, *, excluded: Sequence[str]
-    ) -> None:
-        """Count one more complete scan that missed them, outside `excluded`.
-
-        Files that were never announced are forgotten: nobody has to be told.
-        """
-        ...
+class Missing(Protocol):
+    """What recent listings of a source lack, by key: paths of files, or ids of records."""
 
     async def count(self, mark: Mark, belief: Belief, *, held: bool) -> int:
         """Return how many are believed gone: those that are held, or those that are not."""
@@ -144,8 +135,8 @@ class Deletions(Protocol):
 
     async def page(
         self, mark: Mark, belief: Belief, *, held: bool, after: str | None, limit: int
-    ) -> Sequence[Candidate]:
-        """Return a page of those, ordered by path."""
+    ) -> Sequence[str]:
+        """Return a page of their keys, in order."""
         ...
 
     async def hold(
@@ -158,15 +149,26 @@ class Deletions(Protocol):
         """Return how many deletions of a source are held."""
         ...
 
-    async def conclude(
-        self,
-        transaction: Transaction,
-        mark: Mark,
-        *,
-        announcements: Sequence[Announcement],
-        now: datetime,
+
+class Deletions(Protocol):
+    """The missing files of a source, on their way to being believed."""
+
+    async def confirm(
+        self, transaction: Transaction, mark: Mark, *, excluded: Sequence[str]
     ) -> None:
-        """Write that deletions are announced, in the transaction of their events."""
+        """Count one more complete scan that missed them, outside `excluded`.
+
+        Files that were never announced are forgotten: nobody has to be told.
+        """
+        ...
+
+    async def conclude(
+        self, transaction: Transaction, mark: Mark, *, event_ids: Mapping[str, str], now: datetime
+    ) -> Mapping[str, Fingerprint]:
+        """Write that deletions are announced, by path, in the transaction of their events.
+
+        Returns what consumers were told of each file before.
+        """
         ...
 
     async def reappeared(

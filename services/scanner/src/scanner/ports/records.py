@@ -17,7 +17,7 @@ from scanner.domain.records import (
     RecordPage,
     SourceDescription,
 )
-from scanner.ports import Answer, Belief, Mark
+from scanner.ports import Answer, Mark
 
 
 class RecordSource(Protocol):
@@ -143,6 +143,16 @@ class RecordInventory(Protocol):
         """Count as seen what failed: the source has it."""
         ...
 
+    async def miss(self, transaction: Transaction, mark: Mark) -> None:
+        """Count one more complete full poll that was not told them."""
+        ...
+
+    async def conclude(
+        self, transaction: Transaction, mark: Mark, *, event_ids: Mapping[str, str], now: datetime
+    ) -> None:
+        """Write that deletions are announced, by id, in the transaction of their events."""
+        ...
+
     async def count_present(self, source: str) -> int:
         """Return how many records consumers know to exist."""
         ...
@@ -157,45 +167,6 @@ class RecordInventory(Protocol):
 
     async def refresh_statistics(self) -> None:
         """Have the planner look at the tables again, after they have grown."""
-        ...
-
-
-class RecordDeletions(Protocol):
-    """The missing records of a source, on their way to being believed."""
-
-    async def miss(self, transaction: Transaction, mark: Mark) -> int:
-        """Note what a complete full poll was not told; return how many records that are."""
-        ...
-
-    async def count(self, mark: Mark, belief: Belief, *, held: bool) -> int:
-        """Return how many are believed gone: those that are held, or those that are not."""
-        ...
-
-    async def page(
-        self, mark: Mark, belief: Belief, *, held: bool, after: str | None, limit: int
-    ) -> Sequence[str]:
-        """Return a page of their ids, in order."""
-        ...
-
-    async def hold(
-        self, transaction: Transaction, mark: Mark, belief: Belief, *, reason: str
-    ) -> int:
-        """Hold all that are believed gone; return how many were not held before."""
-        ...
-
-    async def held(self, source: str) -> int:
-        """Return how many deletions of a source are held."""
-        ...
-
-    async def conclude(
-        self,
-        transaction: Transaction,
-        mark: Mark,
-        *,
-        event_ids: Mapping[str, str],
-        now: datetime,
-    ) -> None:
-        """Write that deletions are announced, by id, in the transaction of their events."""
         ...
 
 
