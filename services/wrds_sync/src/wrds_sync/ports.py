@@ -367,7 +367,13 @@ class Ledger(Protocol):
     """What other services learn of a sync; in the database where there is one."""
 
     async def record(self, manifest: SyncManifest, report: RestatementReport | None) -> None:
-        """Record a vintage and announce what it restates; the second time nothing happens."""
+        """Record a vintage, and announce its partitions and what it restates; what was announced
+        before is not announced again.
+        """
+        ...
+
+    async def announce(self, manifest: SyncManifest) -> None:
+        """Announce the partitions of a first sync that are visible while others are still due."""
         ...
 
     async def drifted(self, drift: Drift) -> Standing:

@@ -200,7 +200,7 @@ class Attempts:
         )
         await job.reporter.tell(year, entry.rows, statistics.rows)
         if job.publishes_each and kept.progress.years_remaining:
-            await self._publish_manifest(job, kept.progress, is_complete=False)
+            await self._publish_part(job, kept.progress)
 
     async def _save(self, job: SyncJob, kept: "_Kept", progress: SyncProgress) -> None:
         await self._checkpoints.save(progress, job.writer.token)
@@ -230,12 +230,10 @@ class Attempts:
         await self._ledger.record(manifest, report)
         return SyncOutcome(manifest=manifest, copied=tuple(progress.staged), report=report)
 
-    async def _publish_manifest(
-        self, job: SyncJob, progress: SyncProgress, *, is_complete: bool
-    ) -> None:
-        await self._write_manifest(
-            job, self._build_manifest(job, progress, is_complete=is_complete)
-        )
+    async def _publish_part(self, job: SyncJob, progress: SyncProgress) -> None:
+        manifest = self._build_manifest(job, progress, is_complete=False)
+        await self._write_manifest(job, manifest)
+        await self._ledger.announce(manifest)
 
     async def _write_manifest(self, job: SyncJob, manifest: SyncManifest) -> None:
         await self._storage.publish(manifest, job.writer.token)
