@@ -7,7 +7,8 @@ TransientError
 ├── LockRecoveryError         a stale lock could not be taken over
 ├── SyncIncompleteError       some partitions are still due; what is done is kept
 ├── LockLostError             another writer has taken over; nothing more may be written
-└── DiskFullError             no room: temporary files are quarantined, the run ends
+├── DiskFullError             no room: temporary files are quarantined, the run ends
+└── DiskFailedError           a write or its sync failed: nothing of it counts, the run ends
 PermanentError
 ├── SourceRefusedError        credentials, rights, or an object that the archive does not have
 ├── UnstorableValueError      a value that no exact column type holds; names the column
@@ -53,6 +54,12 @@ class SyncIncompleteError(TransientError):
 
 class DiskFullError(TransientError):
     """There is no room left."""
+
+    default_category = ErrorCategory.STORAGE
+
+
+class DiskFailedError(TransientError):
+    """The disk does not keep what is written to it."""
 
     default_category = ErrorCategory.STORAGE
 

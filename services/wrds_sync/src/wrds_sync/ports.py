@@ -248,6 +248,7 @@ class Storage(Protocol):
         Raises:
             ChecksumError: what was stored is not what was written; the file stays for quarantine.
             DiskFullError: no room.
+            DiskFailedError: the disk does not work.
         """
         ...
 

@@ -3,16 +3,20 @@
 The order is the whole point: content, `fsync` of the file, `rename`, `fsync` of the folder.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
 
-from wrds_sync.errors import DiskFullError
+from wrds_sync.errors import DiskFailedError, DiskFullError
+
+_ROOM_SECONDS = 600.0
+"""Between attempts while only a person can make room."""
 
 _CHUNK = 1024 * 1024
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -21,18 +25,37 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV)
 Result = TypeVar("Result")
 
 
+@contextlib.contextmanager
+def disk_errors(what: str) -> Generator[None]:
+    """Tell a full disk, and a failing one, from mistakes of ours.
+
+    After a failed sync nobody knows what the disk has: the caller drops the file and writes
+    another, and never syncs the same one again.
+
+    Raises:
+        DiskFullError: there was no room.
+        DiskFailedError: the disk does not work.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise  # another writer swept it away
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFullError(f"no room to write `{what}`", retry_after=_ROOM_SECONDS) from error
+        raise DiskFailedError(
+            f"`{what}` could not be written: {error.strerror or error}"
+        ) from error
+
+
 def with_room(action: Callable[[], Result], what: str) -> Result:
     """Run something that writes.
 
     Raises:
-        DiskFullError: there was no room for it.
+        As `disk_errors`.
     """
-    try:
+    with disk_errors(what):
         return action()
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise DiskFullError(f"no room to write `{what}`", retry_after=600.0) from error
 
 
 def sync_file(path: Path) -> None:

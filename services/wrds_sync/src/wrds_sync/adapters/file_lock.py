@@ -262,7 +262,11 @@ class AtomicFileLock:
             _write_new(self.path, token.model_dump_json())
         except FileExistsError:
             return None  # a writer on a volume whose kernel locks do not reach us
-        _sync_directory(self.path.parent)
+        try:
+            _sync_directory(self.path.parent)
+        except OSError:
+            self.path.unlink(missing_ok=True)  # nobody would ever give it back
+            raise
         _ours.add(token.writer_id)
         return token
 

@@ -3,8 +3,7 @@ table.
 """
 
 import contextlib
-import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from wrds_sync.errors import DiskFullError, UnstorableValueError
+from wrds_sync.adapters.durable import disk_errors
+from wrds_sync.errors import UnstorableValueError
 
 GROUP_ROWS = 131_072
 GROUP_BYTES = 24 * 1024 * 1024
@@ -25,8 +25,6 @@ _COMPRESSION_LEVEL = 1
 
 _SAMPLE_ROWS = 20_000
 _DISTINCT_SHARE = 0.5
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class RowGroups:
@@ -72,7 +70,7 @@ class ParquetFile:
             DiskFullError: no room.
         """
         group = pa.Table.from_batches(batches, self._schema)
-        with _disk_errors():
+        with disk_errors(self._path.name):
             self._opened(group).write_table(group, row_group_size=max(1, group.num_rows))
         return int(group.num_rows)
 
@@ -82,7 +80,7 @@ class ParquetFile:
         Raises:
             DiskFullError: no room.
         """
-        with _disk_errors():
+        with disk_errors(self._path.name):
             # Not `schema.empty_table()`: it would import pandas, half a second and 40 MB.
             writer = self._opened(pa.Table.from_batches([], self._schema))
             writer.add_key_value_metadata(facts)
@@ -113,17 +111,6 @@ class ParquetFile:
                 write_page_checksum=True,
             )
         return self._writer
-
-
-@contextlib.contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Tell a full disk from other failures of it."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFullError(f"no room left: {error}") from error
-        raise
 
 
 def _with_dictionary(first: pa.Table) -> list[str]:

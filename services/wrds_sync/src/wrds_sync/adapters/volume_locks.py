@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from chassis.clock import Clock, SystemClock
+from wrds_sync.adapters.durable import with_room
 from wrds_sync.adapters.file_lock import AtomicFileLock
 from wrds_sync.domain.locks import LockToken
 from wrds_sync.errors import LockAcquisitionError, LockLostError, MalformedLockFileError
@@ -33,7 +34,8 @@ class VolumeLocks:
         lock = AtomicFileLock(self._lock_dir, dataset, lease_token=lease_token, clock=self._clock)
         loop = asyncio.get_running_loop()
         taking = loop.run_in_executor(
-            self._waiting, lambda: lock.acquire(timeout_seconds, above=above)
+            self._waiting,
+            lambda: with_room(lambda: lock.acquire(timeout_seconds, above=above), dataset),
         )
         try:
             return await asyncio.shield(taking)
@@ -80,7 +82,9 @@ class VolumeLocks:
         return AtomicFileLock(self._lock_dir, dataset, clock=self._clock)
 
     async def _run(self, action: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._prompt, action)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._prompt, lambda: with_room(action, "lock")
+        )
 
 
 def _give_back(lock: AtomicFileLock, done: "asyncio.Future[LockToken]") -> None:
