@@ -1,27 +1,21 @@
-"""Looks up dead letters, and what became of their replays."""
+"""Looks up dead letters, and chooses those that a command is about."""
 
 import base64
-import contextlib
-import uuid
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from chassis.bus.raw_headers import pack
-from chassis.db import Connection, Database
-from chassis.dead_letters.letters import (
-    Letter,
-    LetterFilter,
-    LetterGroup,
-    find_letters,
-    get_letter,
-    group_letters,
-)
+from pydantic import TypeAdapter
+
+from chassis.bus.raw_headers import pack, unpack
+from chassis.dead_letters.letters import Letter, LetterFilter, LetterGroup
 from chassis.errors import PermanentError
-from chassis.settings import DatabaseSettings
 from contracts.topics import TOPICS
+from penstock.console_api import ConsoleApi, NotAllowedError, is_id
 
-_SERVICE = "penstock"
+_LETTER = TypeAdapter(Letter)
+_GROUPS = TypeAdapter(list[LetterGroup])
 
 
 class LetterError(PermanentError):
@@ -35,92 +29,86 @@ class Chosen:
     topic: str
     consumer: str
     count: int
-    letter_ids: tuple[uuid.UUID, ...] = ()
+    letter_ids: tuple[UUID, ...] = ()
     """Empty where a filter chose them."""
 
 
-@contextlib.asynccontextmanager
-async def reading_letters(settings: DatabaseSettings) -> AsyncGenerator[Connection]:
-    """Open a connection that understands the table.
-
-    Raises:
-        TransientError: the database does not answer.
-    """
-    database = await Database.open(settings, _SERVICE)
-    try:
-        async with database.connection() as connection:
-            yield connection
-    finally:
-        await database.close()
+def list_letters(api: ConsoleApi, wanted: LetterFilter, *, limit: int) -> list[Letter]:
+    """Return the newest letters, without their messages."""
+    lines = api.pages("/dead-letters", **_conditions(wanted), limit=limit)
+    return [_letter(line) for line in lines]
 
 
-async def list_letters(
-    settings: DatabaseSettings, wanted: LetterFilter, *, limit: int
-) -> list[Letter]:
-    """Return the newest letters."""
-    async with reading_letters(settings) as connection:
-        return await find_letters(connection, wanted, limit=limit)
-
-
-async def list_groups(settings: DatabaseSettings, wanted: LetterFilter) -> list[LetterGroup]:
+def list_groups(api: ConsoleApi, wanted: LetterFilter) -> list[LetterGroup]:
     """Return letters by the reason for which they are there."""
-    async with reading_letters(settings) as connection:
-        return await group_letters(connection, wanted)
+    return _GROUPS.validate_python(
+        [
+            {
+                **group,
+                "count": group["letters"],
+                "oldest_at": group["first_failed_at"],
+                "newest_at": group["last_failed_at"],
+            }
+            for group in api.get("/letter-groups", **_conditions(wanted))
+        ]
+    )
 
 
-async def find_letter(settings: DatabaseSettings, name: str) -> Letter:
-    """Return the letter that an id, or the beginning of one, means.
+def find_letter(api: ConsoleApi, name: str) -> tuple[Letter, bool]:
+    """Return the letter that an id, or the beginning of one, means; and whether its message may be
+    seen by whoever asks.
 
     Raises:
         LetterError: it means none, or several.
     """
-    async with reading_letters(settings) as connection:
-        return await _resolve(connection, name)
+    line = _resolve(api, name)
+    headers = api.get(f"/dead-letters/{line['id']}")["headers"]
+    try:
+        message = api.get(f"/dead-letters/{line['id']}/message")
+    except NotAllowedError:
+        return _letter(line, headers), False
+    return _letter(line, headers, message), True
 
 
-async def choose(
-    settings: DatabaseSettings, wanted: LetterFilter, names: Sequence[str]
-) -> list[Chosen]:
+def choose(api: ConsoleApi, wanted: LetterFilter, names: Sequence[str]) -> list[Chosen]:
     """Return the open letters that are meant, by the topic that a command has to name.
 
     Raises:
         LetterError: a letter that was named is not there, or is decided already.
     """
-    async with reading_letters(settings) as connection:
-        letters = [await _resolve(connection, name) for name in names]
-        for letter in letters:
-            if letter.status != "open":
-                raise LetterError(
-                    f"letter {letter.id} was {letter.status} by {letter.decided_by} "
-                    f"at {letter.decided_at:%Y-%m-%d %H:%M:%S} UTC"
-                )
-        ids = tuple(letter.id for letter in letters)
-        groups = await group_letters(connection, replace(wanted, letter_ids=ids))
+    if names:
+        return _by_topic([_named(api, wanted, name) for name in names])
     counts: dict[tuple[str, str], int] = {}
-    for group in groups:
+    for group in list_groups(api, wanted):
         place = (group.topic, group.consumer)
         counts[place] = counts.get(place, 0) + group.count
     return [
-        Chosen(
-            _dead_letter_topic(topic, consumer),
-            consumer,
-            count,
-            tuple(item.id for item in letters if (item.topic, item.consumer) == (topic, consumer)),
-        )
+        Chosen(_dead_letter_topic(topic, consumer), consumer, count)
         for (topic, consumer), count in sorted(counts.items())
     ]
 
 
-async def refusals(settings: DatabaseSettings, run_id: str, *, limit: int) -> list[tuple[str, str]]:
-    """Return the letters that a run refused to replay, and why."""
-    async with reading_letters(settings) as connection:
-        rows = await connection.fetch(
-            "select external_id, message from meta.record_errors "
-            "where run_id = $1::text::uuid order by id limit $2",
-            run_id,
-            limit,
+def _named(api: ConsoleApi, wanted: LetterFilter, name: str) -> Letter | None:
+    """Return the open letter that a name means; None where a filter passes it over."""
+    letter = _letter(_resolve(api, name))
+    if letter.status != "open":
+        raise LetterError(
+            f"letter {letter.id} was {letter.status} by {letter.decided_by} "
+            f"at {letter.decided_at:%Y-%m-%d %H:%M:%S} UTC"
         )
-    return [(row["external_id"], row["message"]) for row in rows]
+    found = api.pages("/dead-letters", **_conditions(wanted), id=str(letter.id), limit=1)
+    return letter if found else None
+
+
+def _by_topic(letters: Sequence[Letter | None]) -> list[Chosen]:
+    ids: dict[tuple[str, str], dict[UUID, None]] = {}
+    for letter in letters:
+        if letter is not None:
+            ids.setdefault((letter.topic, letter.consumer), {})[letter.id] = None
+    return [
+        Chosen(_dead_letter_topic(topic, consumer), consumer, len(of_topic), tuple(of_topic))
+        for (topic, consumer), of_topic in sorted(ids.items())
+    ]
 
 
 def as_json(letter: Letter, *, is_whole: bool = False) -> dict[str, Any]:
@@ -138,18 +126,47 @@ def as_json(letter: Letter, *, is_whole: bool = False) -> dict[str, Any]:
     }
 
 
-async def _resolve(connection: Connection, name: str) -> Letter:
-    rows = await connection.fetch(
-        "select id from meta.dead_letters where starts_with(id::text, $1) limit 2", name.lower()
+def _resolve(api: ConsoleApi, name: str) -> Mapping[str, Any]:
+    found = (
+        api.pages("/dead-letters", id=name.lower(), status="any", limit=2) if is_id(name) else []
     )
-    if not rows:
+    if not found:
         raise LetterError(f"there is no dead letter {name}; it may be trimmed")
-    if len(rows) > 1:
+    if len(found) > 1:
         raise LetterError(f"several dead letters begin with {name}; write more of the id")
-    letter = await get_letter(connection, rows[0]["id"])
-    if letter is None:
-        raise LetterError(f"there is no dead letter {name} any more")
-    return letter
+    line: Mapping[str, Any] = found[0]
+    return line
+
+
+def _conditions(wanted: LetterFilter) -> dict[str, Any]:
+    return {
+        "status": wanted.status or "any",
+        "consumer": wanted.consumer,
+        "topic": wanted.topic,
+        "event_id": list(wanted.event_ids) or None,
+        "category": wanted.category,
+        "error_class": wanted.error_class,
+        "failed_after": wanted.failed_after and wanted.failed_after.isoformat(),
+        "failed_before": wanted.failed_before and wanted.failed_before.isoformat(),
+        "drift_id": wanted.drift_id and str(wanted.drift_id),
+    }
+
+
+def _letter(
+    line: Mapping[str, Any],
+    headers: Mapping[str, Any] | None = None,
+    message: Mapping[str, Any] | None = None,
+) -> Letter:
+    told = message or {"key": None, "value": None, "headers": []}
+    return _LETTER.validate_python(
+        {
+            **line,
+            "headers": headers or {},
+            "key": _bytes(told["key"]),
+            "value": _bytes(told["value"]),
+            "original_headers": unpack({"base64": told["headers"]}),
+        }
+    )
 
 
 def _dead_letter_topic(origin: str, consumer: str) -> str:
@@ -168,3 +185,7 @@ def _text(data: bytes | None) -> str | None:
 
 def _base64(data: bytes | None) -> str | None:
     return None if data is None else base64.b64encode(data).decode()
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)

@@ -219,6 +219,13 @@ class ServiceProcesses:
         await self.kill()
 
 
+def known_services(running: Mapping[str, ServiceProcess]) -> str:
+    """Return where the probes of processes are, as the console takes it: `CONSOLE_SERVICES`."""
+    return ",".join(
+        f"{name}=http://127.0.0.1:{process.http_port}" for name, process in running.items()
+    )
+
+
 async def _together(awaitables: Iterable[Any]) -> list[Any]:
     """Await all; the first failure is raised as itself, after the others have ended."""
     results = await asyncio.gather(*awaitables, return_exceptions=True)

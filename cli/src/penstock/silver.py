@@ -1,25 +1,15 @@
-"""What the database tells about silver records: which there are, and where their values come from.
+"""What the console tells of silver records: which there are, and where their values come from."""
 
-`silver.entities` says which tables there are, so nothing here knows the rules.
-"""
-
-import contextlib
-import json
-from collections.abc import AsyncGenerator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 
-import asyncpg
+from pydantic import TypeAdapter
 
-from chassis.db import translated_errors
 from chassis.errors import PermanentError
-from chassis.settings import DatabaseSettings
 from contracts.errors import ErrorCategory
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
-_MAX_CANDIDATES = 20
+from penstock.console_api import ConsoleApi, path_part
 
 
 class UnknownRecordError(PermanentError):
@@ -89,60 +79,29 @@ class Explanation:
     rejected_because: str | None
 
 
-@contextlib.asynccontextmanager
-async def reading_silver(database: DatabaseSettings) -> AsyncGenerator[Connection]:
-    """Open a connection that writes nothing.
-
-    Raises:
-        TransientError: the database does not answer, or refuses us.
-    """
-    with translated_errors():
-        connection = await asyncpg.connect(
-            database.url.get_secret_value(),
-            timeout=30,
-            command_timeout=60,
-            server_settings={"default_transaction_read_only": "on", "timezone": "UTC"},
-        )
-        try:
-            await connection.set_type_codec(
-                "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-            )
-            yield connection
-        finally:
-            await connection.close(timeout=10)
-
-
-async def find_entity(connection: Connection, name: str) -> SilverEntity:
+def find_entity(api: ConsoleApi, name: str) -> SilverEntity:
     """Return the entity whose type or table has the name.
 
     Raises:
         UnknownRecordError: there is none; names those there are.
     """
-    rows = await connection.fetch(
-        "select entity_type, table_name, find_by from silver.entities order by table_name"
-    )
-    for row in rows:
-        if name in (row["entity_type"], row["table_name"]):
-            return SilverEntity(row["entity_type"], row["table_name"], tuple(row["find_by"]))
-    known = ", ".join(row["table_name"] for row in rows) or "none; start a transformer first"
+    kinds = api.get("/entities")
+    for kind in kinds:
+        if name in (kind["entity_type"], kind["table"]):
+            return SilverEntity(kind["entity_type"], kind["table"], tuple(kind["find_by"]))
+    known = ", ".join(kind["table"] for kind in kinds) or "none; start a transformer first"
     raise UnknownRecordError(f"`{name}` is no silver entity; known: {known}")
 
 
-async def find_record(connection: Connection, entity: SilverEntity, key: str) -> str:
+def find_record(api: ConsoleApi, entity: SilverEntity, key: str) -> str:
     """Return the id of the record that a key means: its id, a natural key, or a source's id.
 
     Raises:
         UnknownRecordError: none is meant, or several are.
     """
-    by_column = " or ".join(f"lower({column}::text) = lower($2)" for column in entity.find_by)
-    rows = await connection.fetch(
-        _FIND.format(table=entity.table, by_column=by_column or "false"),
-        entity.entity_type,
-        key,
-        _MAX_CANDIDATES,
-    )
+    rows = api.get(f"/entities/{path_part(entity.table)}", q=key)["items"] if key else []
     # An exact id wins over what is merely called so.
-    found = [row["entity_id"] for row in rows if row["place"] == rows[0]["place"]]
+    found = [row["entity_id"] for row in rows if row["found_by"] == rows[0]["found_by"]]
     if not found:
         where = ", ".join(("id", "source's id", *entity.find_by))
         raise UnknownRecordError(f"nothing in silver.{entity.table} has {key!r} as {where}")
@@ -151,116 +110,29 @@ async def find_record(connection: Connection, entity: SilverEntity, key: str) ->
     return str(found[0])
 
 
-async def explain(connection: Connection, entity: SilverEntity, entity_id: str) -> Explanation:
+def explain(api: ConsoleApi, entity: SilverEntity, entity_id: str) -> Explanation:
     """Return where the values of a record come from.
 
     Raises:
         UnknownRecordError: silver has never seen it.
     """
-    head = await connection.fetchrow(_HEAD, entity.entity_type, entity_id)
-    if head is None:
+    record = api.find(f"/entities/{path_part(entity.table)}/record", id=entity_id)
+    if record is None:
         raise UnknownRecordError(f"silver has never seen {entity_id!r}")
-    told = await connection.fetchval(
-        f"select to_jsonb(t) from silver.{entity.table} t where entity_id = $1",  # noqa: S608
-        entity_id,
-    )
-    chain = [Step(**dict(row)) for row in await connection.fetch(_CHAIN, *_key(entity, entity_id))]
-    ages = {
-        (step.source_system, step.external_id): step.source_modified_at or step.stored_at
-        for step in chain
+    line = record["line"]
+    facts: Mapping[str, Any] = {
+        "entity_type": entity.entity_type,
+        "entity_id": entity_id,
+        "table": entity.table,
+        "score": None if line["score"] is None else f"{line['score']:.2f}",
+        "chain": record["lineage"],
+        **{name: line[name] for name in ("status", "version", "flags", "updated_at")},
+        **{name: record[name] for name in ("values", "rejected_because")},
     }
-    rows = await connection.fetch(_VALUES, *_key(entity, entity_id))
-    return Explanation(
-        entity_type=entity.entity_type,
-        entity_id=entity_id,
-        table=entity.table,
-        status=head["status"],
-        version=head["version"],
-        score=None if head["score"] is None else str(head["score"]),
-        flags=list(head["quality_flags"]),
-        updated_at=head["updated_at"],
-        values=[
-            Value(
-                **dict(row),
-                value=(told or {}).get(row["field"]),
-                as_of=ages.get((row["source_system"], row["external_id"])),
-            )
-            for row in rows
-        ],
-        chain=chain,
-        rejected_because=head["rejected_because"],
-    )
+    return TypeAdapter(Explanation).validate_python(facts)
 
 
-async def failures_of(connection: Connection, run_id: str, *, limit: int) -> list[tuple[str, str]]:
-    """Return ids and reasons of records that a run rejected, oldest first."""
-    rows = await connection.fetch(
-        "select external_id, message from meta.record_errors "
-        "where service = 'transformer' and run_id = $1::text::uuid order by id limit $2",
-        run_id,
-        limit,
-    )
-    return [(row["external_id"], row["message"]) for row in rows]
-
-
-async def samples_of(connection: Connection, run_id: str) -> list[dict[str, Any]]:
+def read_samples(api: ConsoleApi, run_id: str) -> list[dict[str, Any]]:
     """Return the differences that a simulation has noted."""
-    found = await connection.fetchval(
-        "select checkpoint -> 'samples' from meta.runs where run_id = $1::text::uuid", run_id
-    )
-    return list(found or [])
-
-
-def _key(entity: SilverEntity, entity_id: str) -> tuple[str, str]:
-    return entity.entity_type, entity_id
-
-
-# The names in braces come from `silver.entities`, which holds plain names only.
-_FIND = """
-with named as (
-    select 1 as place, entity_id from silver.heads where entity_type = $1 and entity_id = $2
-    union all
-    select 2, entity_id from silver.{table} where {by_column}
-    union all
-    select 3, coalesce(x.entity_id, h.entity_id)
-    from bronze.heads h
-    left join meta.entity_xref x on x.entity_type = h.entity_type and x.record_id = h.entity_id
-    where h.entity_type = $1 and (h.external_id = $2 or h.entity_id = $2)
-), survivors as (
-    select n.place, coalesce(h.merged_into, n.entity_id) as entity_id
-    from named n
-    left join silver.heads h on h.entity_type = $1 and h.entity_id = n.entity_id
-)
-select min(place) as place, entity_id from survivors group by entity_id order by 1, 2 limit $3
-"""
-
-_HEAD = """
-select h.status, h.version, h.data_quality_score as score, h.quality_flags, h.updated_at,
-       case when h.status = 'rejected' then (
-           select e.message from meta.record_errors e
-           where e.service = 'transformer' and e.source = h.entity_type
-               and e.external_id = h.entity_id
-           order by e.id desc limit 1) end as rejected_because
-from silver.heads h where h.entity_type = $1 and h.entity_id = $2
-"""
-
-_VALUES = """
-select field, rule, source, source_system, external_id, bronze_version, losers
-from silver.provenance where entity_type = $1 and entity_id = $2 order by position
-"""
-
-_CHAIN = """
-select l.record ->> 'source' as source, h.source_system, h.external_id,
-       r.version as bronze_version, r.operation, r.event_id, r.correlation_id, r.blob_key,
-       x.rule as linked_by, r.source_modified_at, r.ingested_at as stored_at
-from silver.origins o
-cross join jsonb_array_elements(o.records) with ordinality as l (record, place)
-join bronze.heads h on h.entity_type = o.entity_type
-    and h.source_system = l.record ->> 'source_system'
-    and h.external_id = l.record ->> 'external_id'
-join bronze.raw_entities r on r.entity_type = o.entity_type and r.entity_id = h.entity_id
-    and r.source_system = h.source_system and r.external_id = h.external_id
-    and r.version = (l.record ->> 'bronze_version')::integer
-left join meta.entity_xref x on x.entity_type = o.entity_type and x.record_id = h.entity_id
-where o.entity_type = $1 and o.entity_id = $2 order by l.place
-"""
+    checkpoint = api.get(f"/runs/{path_part(run_id)}")["checkpoint"]
+    return list((checkpoint or {}).get("samples") or [])

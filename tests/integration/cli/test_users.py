@@ -1,70 +1,7 @@
 """Users, tokens and sources on the command line, against the real console behind a real port."""
 
-import asyncio
-import json
-import socket
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import Any
-
-import pytest
-from typer.testing import CliRunner, Result
-
-from chassis.errors import PermanentError
-from console.adapters.users import PostgresUsers
-from console.domain.principals import Principal
-from console.domain.roles import Role
-from console.web.server import serving
-from penstock import cli
-from tests.integration.console.browser import Console, open_console, read_settings
+from tests.integration.cli.conftest import ELSEWHERE, CommandLine
 from tests.support.console_seed.sources import seed_sources
-from tests.support.databases import opened
-
-
-@dataclass(slots=True)
-class CommandLine:
-    """A terminal from which the console, or only the database, is to be seen."""
-
-    console: Console
-    environment: dict[str, str | None]
-
-    async def run(self, *arguments: str, **changes: str | None) -> Result:
-        environment = self.environment | changes
-        runner = CliRunner()
-        return await asyncio.to_thread(lambda: runner.invoke(cli.app, arguments, env=environment))
-
-    async def tell(self, *arguments: str, **changes: str | None) -> Any:
-        """Return what a command that must succeed tells programs."""
-        result = await self.run(*arguments, "--json", **changes)
-        assert result.exit_code == 0, (result.output, result.exception)
-        return json.loads(result.stdout)
-
-    async def refused(self, *arguments: str, **changes: str | None) -> str:
-        """Return the sentence of a command that must be refused."""
-        result = await self.run(*arguments, **changes)
-        assert isinstance(result.exception, PermanentError), result.output
-        return str(result.exception)
-
-
-@pytest.fixture
-async def line(database_url: str) -> AsyncGenerator[CommandLine]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with opened(database_url, "console") as database, open_console(database) as console:
-        user_id = await PostgresUsers(database).add("root", role=Role.ADMIN, password_hash="none")
-        assert user_id is not None
-        admin = Principal(name="root", role=Role.ADMIN, user_id=user_id)
-        token = await console.context.administer.add_token(
-            admin, user_id, label="shell", role=Role.ADMIN, days=1
-        )
-        environment: dict[str, str | None] = {
-            "PENSTOCK_URL": address,
-            "PENSTOCK_TOKEN": token,
-            "DATABASE_URL": database_url,
-            "COLUMNS": "200",
-        }
-        async with serving(console.app, listener, read_settings().web):
-            yield CommandLine(console, environment)
 
 
 async def test_an_administrator_manages_users_and_tokens_from_the_command_line(
@@ -114,19 +51,19 @@ async def test_sources_are_told_alike_by_the_console_and_by_the_database(line: C
     async with line.console.database.connection() as connection, connection.transaction():
         await seed_sources(connection)
     by_console = await line.tell("sources", "list")
-    assert await line.tell("sources", "list", PENSTOCK_URL=None) == by_console
+    assert await line.tell("sources", "list", **ELSEWHERE) == by_console
     sources = {item["name"]: item for item in by_console}
     assert sources["transcripts"]["held"] == 137
     assert (sources["umich_api"]["kind"], sources["umich_api"]["last"]["failed"]) == ("records", 3)
     assert sources["holdings"]["last"]["outcome"] == "incomplete"
     for name in ("transcripts", "umich_api"):
         detail = await line.tell("sources", "show", name)
-        assert await line.tell("sources", "show", name, PENSTOCK_URL=None) == detail
+        assert await line.tell("sources", "show", name, **ELSEWHERE) == detail
         assert len(detail["looks"]) == 10
     shown = (await line.run("sources", "show", "umich_api")).stdout
     assert "umich_api: records" in shown
     assert "`Work_Phone` is no text" in shown
     assert "incomplete" in (await line.run("sources", "list")).stdout
-    for url in (line.environment["PENSTOCK_URL"], None):
-        sentence = await line.refused("sources", "show", "nothing", PENSTOCK_URL=url)
+    for changes in ({}, ELSEWHERE):
+        sentence = await line.refused("sources", "show", "nothing", **changes)
         assert sentence.startswith("there is no source `nothing`; there are: holdings, mcommunity")

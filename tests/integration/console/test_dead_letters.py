@@ -17,7 +17,7 @@ async def seeded(console: Console) -> Console:
 
 async def test_letters_are_grouped_by_reason_filtered_and_paged(seeded: Console) -> None:
     viewer = await seeded.login()
-    groups = await viewer.read("/dead-letters/groups/open")
+    groups = await viewer.read("/letter-groups")
     assert (groups[0]["consumer"], groups[0]["error_class"]) == ("ingestor", "ParseError")
     total = sum(group["letters"] for group in groups)
     seen: list[str] = []
@@ -51,7 +51,7 @@ async def test_a_body_is_for_operators_escaped_and_audited(seeded: Console) -> N
 
 async def test_letters_are_counted_replayed_and_discarded_with_a_reason(seeded: Console) -> None:
     operator, viewer = await seeded.login(Role.OPERATOR), await seeded.login()
-    (group, *_) = await viewer.read("/dead-letters/groups/open")
+    (group, *_) = await viewer.read("/letter-groups")
     fields = {name: group[name] for name in ("topic", "consumer", "category", "error_class")}
     path = "/dead-letters/decisions/new"
     shown = await operator.get(path, params={**fields, "action": "replay"})

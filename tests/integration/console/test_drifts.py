@@ -26,7 +26,7 @@ async def test_a_change_is_shown_with_its_difference_and_what_it_holds_back(
 
     found = await viewer.read(f"/drifts/{drifts[0]}")
     held = (await viewer.read(f"/dead-letters?drift_id={drifts[0]}"))["items"]
-    assert found["held_letters"] == len(held) > 0
+    assert found["line"]["held_letters"] == len(held) > 0
     page = visible(await viewer.page(f"/drifts/{drifts[0]}"))
     assert "- Work_Phone: text" in page
     assert "+ Work_Phone: array" in page

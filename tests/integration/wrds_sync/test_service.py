@@ -15,9 +15,10 @@ from chassis.settings import DatabaseSettings, KafkaSettings
 from contracts.commands import OverlapPolicy, WrdsSyncRequested
 from contracts.runs import RunStatus
 from contracts.topics import WRDS_SYNC_REQUESTED
-from penstock.messages import TopicReader, reading, send_command
+from penstock.console_api import asking_hub
 from penstock.processes import ServiceProcesses
 from penstock.runs import CommandRefusedError, RunState, follow_command
+from penstock.settings import HubAccess
 from tests.support.addresses import KafkaAddress
 from tests.support.command_line import penstock
 from tests.support.eventually import eventually
@@ -33,22 +34,19 @@ class Hub:
     database_url: str
     services: ServiceProcesses
     data: Path
-    kafka: KafkaSettings
-    dead_letters: TopicReader
+    access: HubAccess
     environment: dict[str, str]
 
     async def sync(self, target: str, **parameters: object) -> RunState:
         command = WrdsSyncRequested.model_validate(
             {"dataset": target, "overlap": OverlapPolicy.QUEUE, **parameters}
         )
-        command_id = await send_command(self.kafka, WRDS_SYNC_REQUESTED, command)
-        return await follow_command(
-            DatabaseSettings.model_validate({"DATABASE_URL": self.database_url}),
-            command_id,
-            dead_letters=self.dead_letters,
-            patience_seconds=150,
-            on_change=lambda _: None,
-        )
+        return await asyncio.to_thread(self._follow, command)
+
+    def _follow(self, command: WrdsSyncRequested) -> RunState:
+        with asking_hub(self.access, "tests") as api:
+            command_id = api.give(WRDS_SYNC_REQUESTED, command)
+            return follow_command(api, command_id, patience_seconds=150, on_change=lambda _: None)
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.database_url, timeout=10)
@@ -69,16 +67,13 @@ async def hub(
         penstock, "topics", "apply", state_dir=tmp_path / "state", environment=kafka.env
     )
     assert applied.returncode == 0
-    settings = KafkaSettings.model_validate(kafka.env)
-    refused = WRDS_SYNC_REQUESTED.dead_letters_of("wrds_sync")
-    async with (
-        ServiceProcesses(environment, tmp_path) as services,
-        reading(settings, [refused], from_end=True) as dead_letters,
-    ):
+    access = HubAccess(
+        kafka=KafkaSettings.model_validate(kafka.env),
+        database=DatabaseSettings.model_validate({"DATABASE_URL": database_url}),
+    )
+    async with ServiceProcesses(environment, tmp_path) as services:
         await services.start("wrds_sync")
-        yield Hub(
-            server, database_url, services, tmp_path / "data", settings, dead_letters, environment
-        )
+        yield Hub(server, database_url, services, tmp_path / "data", access, environment)
 
 
 @pytest.mark.covers("C-40", "S5-16")
@@ -108,7 +103,7 @@ async def test_commands_sync_restate_verify_and_drift(hub: Hub) -> None:
     refused = await hub.sync("crsp_daily")
     assert refused.status is RunStatus.FAILED
     assert "removed: openprc" in (refused.message or "")
-    await _accept_the_drift(hub)
+    await _reject_the_drift_and_accept_it_after_all(hub)
 
     with pytest.raises(CommandRefusedError, match="not configured"):
         await hub.sync("nothing")
@@ -120,15 +115,15 @@ async def test_commands_sync_restate_verify_and_drift(hub: Hub) -> None:
     assert "schema_drifted" in events
 
 
-async def _accept_the_drift(hub: Hub) -> None:
+async def _reject_the_drift_and_accept_it_after_all(hub: Hub) -> None:
     """The change waits in the inbox; its acceptance runs this data set again and nothing else."""
 
-    async def drift(*arguments: str) -> str:
+    async def drift(*arguments: str, code: int = 0) -> str:
         done = await asyncio.to_thread(
             penstock, "drift", *arguments, state_dir=hub.data / "state", environment=hub.environment
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
 
     [entry] = json.loads(await drift("list", "--json"))
     assert (entry["service"], entry["dataset"]) == ("wrds_sync", "crsp_daily")
@@ -136,7 +131,14 @@ async def _accept_the_drift(hub: Hub) -> None:
         {"field": "openprc", "effect": "removed", "old": "decimal128(12, 5)", "new": None}
     ]
     before = await hub.fetch("select run_id from meta.runs")
-    told = await drift("accept", entry["id"][:8], "--reason", "CRSP dropped it", "--wait")
+    short = entry["id"][:8]
+    told = await drift("reject", short, "--reason", "a mistake of theirs", "--wait")
+    assert told == f"Schema drift {entry['id']} of crsp_daily: rejected.\n"
+    [rejected] = json.loads(await drift("list", "--status", "rejected", "--json"))
+    assert (rejected["id"], rejected["reason"]) == (entry["id"], "a mistake of theirs")
+    assert "rejected" in await drift("accept", short, "--reason", "sure", "--wait", code=1)
+    reason = ("--reason", "CRSP dropped it", "--reconsider")
+    told = await drift("accept", short, *reason, "--wait")
     assert f"Schema drift {entry['id']} of crsp_daily: accepted." in told
     known = [row["run_id"] for row in before]
     runs = await hub.fetch("select * from meta.runs where run_id <> all($1)", known)

@@ -18,8 +18,13 @@ def state(status: RunStatus, **changes: object) -> RunState:
     return RunState(status=status, **(facts | changes))  # type: ignore[arg-type]
 
 
-def test_a_command_nobody_took_says_so() -> None:
-    assert "no service has taken it yet" in describe(None)
+def test_a_command_nobody_took_asks_for_the_service_whose_work_it_is() -> None:
+    out = io.StringIO()
+    with RunProgress(Console(file=out), "refresh of all", "refresher") as progress:
+        progress.show(None)
+    assert out.getvalue() == (
+        "refresh of all: sent, and no service has taken it yet; does the refresher run?\n"
+    )
 
 
 def test_a_queued_run_has_no_counts() -> None:
@@ -42,7 +47,7 @@ def test_the_end_tells_why_a_run_failed_and_how_long_it_took() -> None:
 
 def test_outside_a_terminal_each_state_is_told_once() -> None:
     out = io.StringIO()
-    with RunProgress(Console(file=out), "scan") as progress:
+    with RunProgress(Console(file=out), "scan", "scanner") as progress:
         for _ in range(3):
             progress.show(state(RunStatus.QUEUED))
         progress.show(state(RunStatus.RUNNING))

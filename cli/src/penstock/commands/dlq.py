@@ -1,15 +1,12 @@
 """`penstock dlq`: what services have rejected; look at it, send it back, or discard it."""
 
-import asyncio
-import getpass
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import orjson
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from chassis.dead_letters.letters import LetterFilter
@@ -18,26 +15,20 @@ from contracts.runs import RunStatus
 from contracts.topics import REPLAY_REQUESTED
 from penstock.commands import dlq_view
 from penstock.commands.dlq_options import (
+    STATUSES,
     AsJson,
-    Before,
-    Category,
-    Consumer,
-    Drift,
     DryRun,
-    ErrorClass,
-    Event,
     Everything,
     Letters,
-    OfTopic,
     Patience,
     Reason,
-    Since,
     Status,
     Wait,
-    build_filter,
+    choosing_letters,
 )
 from penstock.commands.examples import examples
-from penstock.commands.run_view import RunProgress, tell_end
+from penstock.commands.orders import build, follow, tell_errors
+from penstock.console_api import ConsoleApi, asking
 from penstock.dead_letters import (
     Chosen,
     as_json,
@@ -45,13 +36,8 @@ from penstock.dead_letters import (
     find_letter,
     list_groups,
     list_letters,
-    refusals,
 )
-from penstock.messages import reading, send_command
-from penstock.runs import RunState, follow_command
-from penstock.settings import DatabaseAccess, HubAccess, read_access
-
-_MAX_REFUSALS = 20
+from penstock.runs import RunState
 
 dlq_app = typer.Typer(
     help="Dead letters: what services have rejected. Look at it, send it back, or discard it.",
@@ -96,44 +82,28 @@ def register(app: typer.Typer) -> None:
     )(replay_command)
 
 
+@choosing_letters
 def list_command(
     *,
-    consumer: Consumer = None,
-    topic: OfTopic = None,
-    category: Category = None,
-    error_class: ErrorClass = None,
-    since: Since = None,
-    before: Before = None,
-    event: Event = None,
-    drift: Drift = None,
+    wanted: LetterFilter,
     status: Annotated[Status, typer.Option(help="What has become of them.")] = Status.OPEN,
     groups: Annotated[bool, typer.Option("--groups", help="Count them by reason.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="So many, newest first.")] = 50,
     as_json_: AsJson = False,
 ) -> None:
     """List dead letters, newest first; by default those that are open."""
-    wanted = build_filter(
-        consumer=consumer,
-        topic=topic,
-        category=category,
-        error_class=error_class,
-        since=since,
-        before=before,
-        events=event,
-        drift=drift,
-        status=status,
-    )
-    database = read_access(DatabaseAccess).database
+    wanted = replace(wanted, status=STATUSES[status])
     console = Console(highlight=False, markup=False)
-    if groups:
-        counted = asyncio.run(list_groups(database, wanted))
-        if as_json_:
-            _print_json([{n: getattr(item, n) for n in item.__slots__} for item in counted])
+    with asking() as api:
+        if groups:
+            counted = list_groups(api, wanted)
         else:
-            console.print(dlq_view.groups_table(counted) if counted else "No dead letter.")
-        return
-    found = asyncio.run(list_letters(database, wanted, limit=limit))
-    if as_json_:
+            found = list_letters(api, wanted, limit=limit)
+    if groups and as_json_:
+        _print_json([{n: getattr(item, n) for n in item.__slots__} for item in counted])
+    elif groups:
+        console.print(dlq_view.groups_table(counted) if counted else "No dead letter.")
+    elif as_json_:
         _print_json([as_json(letter) for letter in found])
     else:
         console.print(dlq_view.letters_table(found) if found else "No dead letter.")
@@ -148,26 +118,25 @@ def show_command(
     as_json_: AsJson = False,
 ) -> None:
     """Show a dead letter: why it is one, its headers and its body."""
-    found = asyncio.run(find_letter(read_access(DatabaseAccess).database, letter))
+    with asking() as api:
+        found, is_whole = find_letter(api, letter)
+    if not is_whole:
+        typer.echo("The message itself is for operators, and left out.", err=True)
     if raw:
         sys.stdout.buffer.write(found.value or b"")
     elif as_json_:
-        _print_json(as_json(found, is_whole=True))
+        _print_json(as_json(found, is_whole=is_whole))
     else:
         dlq_view.show_letter(Console(highlight=False, markup=False), found)
+    if raw and not is_whole:
+        raise typer.Exit(1)
 
 
+@choosing_letters
 def replay_command(
     letters: Letters = None,
     *,
-    consumer: Consumer = None,
-    topic: OfTopic = None,
-    category: Category = None,
-    error_class: ErrorClass = None,
-    since: Since = None,
-    before: Before = None,
-    event: Event = None,
-    drift: Drift = None,
+    wanted: LetterFilter,
     everything: Everything = False,
     dry_run: DryRun = False,
     reason: Reason = None,
@@ -180,48 +149,22 @@ def replay_command(
     again is a new letter, and after three replays a message is refused. A dry run is always
     followed.
     """
-    wanted = build_filter(
-        consumer=consumer,
-        topic=topic,
-        category=category,
-        error_class=error_class,
-        since=since,
-        before=before,
-        events=event,
-        drift=drift,
-    )
     order = _Order("replay", dry_run, reason, wait=wait, patience=patience)
     _decide(wanted, letters or [], order, is_all=everything)
 
 
+@choosing_letters
 def discard_command(
     letters: Letters = None,
     *,
     reason: Annotated[str, typer.Option(help="Why; stands in the audit trail.")],
-    consumer: Consumer = None,
-    topic: OfTopic = None,
-    category: Category = None,
-    error_class: ErrorClass = None,
-    since: Since = None,
-    before: Before = None,
-    event: Event = None,
-    drift: Drift = None,
+    wanted: LetterFilter,
     everything: Everything = False,
     dry_run: DryRun = False,
     wait: Wait = False,
     patience: Patience = 3600.0,
 ) -> None:
     """Close open dead letters without sending them; they are trimmed a week later."""
-    wanted = build_filter(
-        consumer=consumer,
-        topic=topic,
-        category=category,
-        error_class=error_class,
-        since=since,
-        before=before,
-        events=event,
-        drift=drift,
-    )
     order = _Order("discard", dry_run, reason, wait=wait, patience=patience)
     _decide(wanted, letters or [], order, is_all=everything)
 
@@ -241,77 +184,57 @@ def _decide(wanted: LetterFilter, names: Sequence[str], order: _Order, *, is_all
     is_narrowed = wanted != LetterFilter(status="open")
     if not (names or is_narrowed or is_all):
         raise typer.BadParameter("name letters, give a filter, or say --all")
-    chosen = asyncio.run(choose(read_access(DatabaseAccess).database, wanted, names))
-    if not chosen:
-        typer.echo("No open dead letter fits: nothing to do.")
-        return
-    commands = [_command(item, wanted, order) for item in chosen]
-    states = [asyncio.run(_send(*pair, order)) for pair in zip(chosen, commands, strict=True)]
+    with asking() as api:
+        chosen = choose(api, wanted, names)
+        if not chosen:
+            typer.echo("No open dead letter fits: nothing to do.")
+            return
+        commands = [_command(item, wanted, order) for item in chosen]
+        states = [_send(api, *pair, order) for pair in zip(chosen, commands, strict=True)]
     if any(state is not None and state.status is not RunStatus.COMPLETED for state in states):
         raise typer.Exit(1)
 
 
 def _command(chosen: Chosen, wanted: LetterFilter, order: _Order) -> ReplayRequested:
-    document = {
-        "topic": chosen.topic,
-        "action": order.action,
-        "letter_ids": chosen.letter_ids,
-        "event_ids": wanted.event_ids,
-        "category": wanted.category,
-        "error_class": wanted.error_class,
-        "failed_after": wanted.failed_after,
-        "failed_before": wanted.failed_before,
-        "drift_id": wanted.drift_id,
-        "reason": order.reason,
-        "dry_run": order.dry_run,
-        "requester": getpass.getuser(),
-    }
-    try:
-        return ReplayRequested.model_validate(document)
-    except ValidationError as error:
-        problems = (": ".join((*map(str, item["loc"][:1]), item["msg"])) for item in error.errors())
-        raise typer.BadParameter("; ".join(problems)) from error
+    return build(
+        ReplayRequested,
+        topic=chosen.topic,
+        action=order.action,
+        letter_ids=chosen.letter_ids,
+        event_ids=wanted.event_ids,
+        category=wanted.category,
+        error_class=wanted.error_class,
+        failed_after=wanted.failed_after,
+        failed_before=wanted.failed_before,
+        drift_id=wanted.drift_id,
+        reason=order.reason,
+        dry_run=order.dry_run,
+    )
 
 
-async def _send(chosen: Chosen, command: ReplayRequested, order: _Order) -> RunState | None:
-    """Send one command; return how its run ended if it was followed."""
-    access = read_access(HubAccess)
+def _send(
+    api: ConsoleApi, chosen: Chosen, command: ReplayRequested, order: _Order
+) -> RunState | None:
+    """Give one command; return how its run ended if it was followed."""
     what = f"{command.action} of {chosen.count} dead letters of {chosen.topic}"
     if not (order.wait or order.dry_run):
-        command_id = await send_command(access.kafka, REPLAY_REQUESTED, command)
-        typer.echo(f"Asked for the {what} (command {command_id}).")
+        typer.echo(f"Asked for the {what} (command {api.give(REPLAY_REQUESTED, command)}).")
         return None
-    console = Console(stderr=True, highlight=False)
-    refused = REPLAY_REQUESTED.dead_letters_of(chosen.consumer)
-    # The reader stands at the end before the command is sent, so that no refusal is missed.
-    async with reading(access.kafka, [refused], from_end=True) as dead_letters:
-        command_id = await send_command(access.kafka, REPLAY_REQUESTED, command)
-        with RunProgress(console, what) as progress:
-            state = await follow_command(
-                access.database,
-                command_id,
-                dead_letters=dead_letters,
-                patience_seconds=order.patience,
-                on_change=progress.show,
-            )
-    tell_end(console, what.capitalize(), state)
-    await _tell_result(access, state, order)
-    return state
-
-
-async def _tell_result(access: HubAccess, state: RunState, order: _Order) -> None:
+    state = follow(
+        api,
+        REPLAY_REQUESTED,
+        command,
+        what=what,
+        patience=order.patience,
+        owner=chosen.consumer,
+    )
     counts = state.counts
     done = counts.changed + counts.deleted
-    verb = "discard" if order.action == "discard" else "replay"
-    told = f"Would {verb} {done}" if order.dry_run else f"{verb.capitalize()}ed {done}"
-    typer.echo(f"{told}, refused {counts.failed}.")
-    if not counts.failed:
-        return
-    found = await refusals(access.database, state.run_id, limit=_MAX_REFUSALS)
-    for letter_id, message in found:
-        typer.echo(f"refused {letter_id}: {message}")
-    if counts.failed > len(found):
-        typer.echo(f"… and {counts.failed - len(found)} more in meta.record_errors")
+    told = f"Would {order.action} {done}" if order.dry_run else f"{order.action}ed {done}"
+    typer.echo(f"{told[:1].upper()}{told[1:]}, refused {counts.failed}.")
+    if counts.failed:
+        tell_errors(api, state, "refused")
+    return state
 
 
 def _print_json(document: object) -> None:

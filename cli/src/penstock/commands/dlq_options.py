@@ -3,10 +3,12 @@ share.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +27,7 @@ class Status(StrEnum):
     ALL = "all"
 
 
-_STATUSES: dict[Status, LetterStatus | None] = {
+STATUSES: dict[Status, LetterStatus | None] = {
     Status.OPEN: "open",
     Status.REPLAYED: "replayed",
     Status.DISCARDED: "discarded",
@@ -84,17 +86,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 def build_filter(
     *,
-    consumer: str | None,
-    topic: str | None,
-    category: str | None,
-    error_class: str | None,
-    since: str | None,
-    before: str | None,
-    events: Sequence[str] | None,
-    drift: uuid.UUID | None,
-    status: Status = Status.OPEN,
+    consumer: Consumer = None,
+    topic: OfTopic = None,
+    category: Category = None,
+    error_class: ErrorClass = None,
+    since: Since = None,
+    before: Before = None,
+    event: Event = None,
+    drift: Drift = None,
 ) -> LetterFilter:
-    """Return what the options mean; a dead-letter topic names topic and consumer at once.
+    """Return the open letters that the options mean; a dead-letter topic names topic and consumer
+    at once.
 
     Raises:
         BadParameter: a time is none, or the options contradict each other.
@@ -108,14 +110,35 @@ def build_filter(
     return LetterFilter(
         consumer=consumer,
         topic=topic,
-        status=_STATUSES[status],
-        event_ids=tuple(events or ()),
+        status="open",
+        event_ids=tuple(event or ()),
         category=category,
         error_class=error_class,
         failed_after=parse_moment(since) if since else None,
         failed_before=parse_moment(before) if before else None,
         drift_id=drift,
     )
+
+
+def choosing_letters(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `build_filter`; what they mean comes to it as `wanted`."""
+    options = signature(build_filter).parameters
+    own = [item for name, item in signature(command).parameters.items() if name != "wanted"]
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        chosen = {name: arguments.pop(name) for name in options}
+        command(wanted=build_filter(**chosen), **arguments)
+
+    positional = [item for item in own if item.kind is not Parameter.KEYWORD_ONLY]
+    others = [item for item in own if item.kind is Parameter.KEYWORD_ONLY]
+    # What the command line is made of.
+    run.__signature__ = Signature([*positional, *options.values(), *others])  # type: ignore[attr-defined]
+    run.__annotations__ = {
+        item.name: item.annotation
+        for item in run.__signature__.parameters.values()  # type: ignore[attr-defined]
+    }
+    return run
 
 
 def parse_moment(text: str) -> datetime:

@@ -1,26 +1,20 @@
 """`penstock drift`: changed schemas of sources; look at them, accept or reject them."""
 
-import asyncio
-import getpass
 from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
 
 import orjson
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
-from contracts.runs import RunStatus
 from contracts.schemas import Decision, SchemaDecisionRequested
 from contracts.topics import SCHEMA_DECISION_REQUESTED
 from penstock.commands import drift_view
 from penstock.commands.examples import examples
-from penstock.commands.run_view import RunProgress, tell_end
-from penstock.drifts import DriftEntry, find_drift, follow_decision, list_drifts
-from penstock.messages import reading, send_command
-from penstock.runs import RunState, follow_command
-from penstock.settings import DatabaseAccess, HubAccess, read_access
+from penstock.commands.orders import build, exit_unless_completed, watch
+from penstock.console_api import ConsoleApi, asking
+from penstock.drifts import DriftEntry, find_drift, list_drifts
+from penstock.runs import await_outcome
 
 drift_app = typer.Typer(
     help="Changed schemas of sources. Look at them, accept or reject them.",
@@ -84,14 +78,9 @@ def list_command(
     as_json: AsJson = False,
 ) -> None:
     """List changed schemas; by default those that wait for a decision."""
-    found = asyncio.run(
-        list_drifts(
-            read_access(DatabaseAccess).database,
-            status=None if status is Status.ALL else status.value,
-            service=service,
-            limit=limit,
-        )
-    )
+    wanted = None if status is Status.ALL else status.value
+    with asking() as api:
+        found = list_drifts(api, status=wanted, service=service, limit=limit)
     if as_json:
         _print_json([entry.as_json() for entry in found])
         return
@@ -101,7 +90,8 @@ def list_command(
 
 def show_command(drift: Entry, *, as_json: AsJson = False) -> None:
     """Show a changed schema: the difference, a sample, the silver fields it reaches."""
-    found = asyncio.run(find_drift(read_access(DatabaseAccess).database, drift))
+    with asking() as api:
+        found = find_drift(api, drift, with_sample=True)
     if as_json:
         _print_json(found.as_json())
     else:
@@ -147,55 +137,26 @@ def reject_command(
 
 
 def _decide(drift: str, fields: dict[str, object], *, wait: bool, patience: float) -> None:
-    access = read_access(HubAccess)
-    entry = asyncio.run(find_drift(access.database, drift))
-    try:
-        command = SchemaDecisionRequested.model_validate(
-            {"drift_id": UUID(entry.id), "requester": getpass.getuser()} | fields
-        )
-    except ValidationError as error:
-        problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-        raise typer.BadParameter("; ".join(problems)) from error
-    if wait:
-        asyncio.run(_send_and_follow(access, entry, command, patience=patience))
-        return
-    command_id = asyncio.run(send_command(access.kafka, SCHEMA_DECISION_REQUESTED, command))
+    with asking() as api:
+        entry = find_drift(api, drift)
+        command = build(SchemaDecisionRequested, drift_id=entry.id, **fields)
+        command_id = api.give(SCHEMA_DECISION_REQUESTED, command)
+        if wait:
+            _follow(api, entry, command_id, patience=patience)
+            return
     typer.echo(
         f"Asked to {command.decision.value} schema drift {entry.id} of {entry.dataset} "
         f"(command {command_id})."
     )
 
 
-async def _send_and_follow(
-    access: HubAccess, entry: DriftEntry, command: SchemaDecisionRequested, *, patience: float
-) -> None:
-    refused = SCHEMA_DECISION_REQUESTED.dead_letters_of(entry.service)
-    # The reader stands at the end before the command is sent, so that no refusal is missed.
-    async with reading(access.kafka, [refused], from_end=True) as dead_letters:
-        command_id = await send_command(access.kafka, SCHEMA_DECISION_REQUESTED, command)
-        outcome = await follow_decision(
-            access.database, command_id, dead_letters=dead_letters, patience_seconds=patience
-        )
-        typer.echo(f"Schema drift {entry.id} of {entry.dataset}: {outcome.text}.")
-        if outcome.run_id is None:
-            return
-        console = Console(stderr=True, highlight=False)
+def _follow(api: ConsoleApi, entry: DriftEntry, command_id: str, *, patience: float) -> None:
+    outcome = await_outcome(api, command_id, patience_seconds=patience)
+    typer.echo(f"Schema drift {entry.id} of {entry.dataset}: {outcome.text}.")
+    if outcome.run is not None:
         what = f"{entry.service} on {entry.dataset}"
-        with RunProgress(console, what) as progress:
-            state = await follow_command(
-                access.database,
-                command_id,
-                dead_letters=dead_letters,
-                patience_seconds=patience,
-                on_change=progress.show,
-            )
-    tell_end(console, what.capitalize(), state)
-    if not _is_done(state):
-        raise typer.Exit(1)
-
-
-def _is_done(state: RunState) -> bool:
-    return state.status is RunStatus.COMPLETED
+        state = watch(api, command_id, what=what, patience=patience, owner=entry.service)
+        exit_unless_completed(state)
 
 
 def _print_json(document: object) -> None:

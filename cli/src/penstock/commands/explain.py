@@ -1,6 +1,5 @@
 """`penstock explain`: why a silver record is what it is."""
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -10,10 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from chassis.clock import SystemClock
-from chassis.settings import DatabaseSettings
 from penstock.commands.examples import examples
-from penstock.settings import DatabaseAccess, read_access
-from penstock.silver import Explanation, Step, explain, find_entity, find_record, reading_silver
+from penstock.console_api import asking
+from penstock.silver import Explanation, Step, explain, find_entity, find_record
 
 
 def register(app: typer.Typer) -> None:
@@ -43,17 +41,13 @@ def explain_command(
     Per field: the value, the source that won, those that lost, the order of sources, the age. Then
     the way of every record: what the source has, the event, the version in bronze.
     """
-    found = asyncio.run(_explain(read_access(DatabaseAccess).database, entity, key))
+    with asking() as api:
+        kind = find_entity(api, entity)
+        found = explain(api, kind, find_record(api, kind, key))
     if as_json:
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
     else:
         _show(found, now=SystemClock().now(), shows_rules=shows_rules)
-
-
-async def _explain(database: DatabaseSettings, name: str, key: str) -> Explanation:
-    async with reading_silver(database) as connection:
-        entity = await find_entity(connection, name)
-        return await explain(connection, entity, await find_record(connection, entity, key))
 
 
 def _show(found: Explanation, *, now: datetime, shows_rules: bool) -> None:

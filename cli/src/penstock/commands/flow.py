@@ -1,22 +1,15 @@
 """`penstock flow`: ask for a flow of scans now, or for one of its steps; follow it on request."""
 
-import asyncio
-import getpass
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 
 from contracts.commands import FlowRequested, OverlapPolicy
-from contracts.runs import RunStatus
 from contracts.topics import FLOW_REQUESTED
 from penstock.commands.examples import examples
 from penstock.commands.identity import CommandId
-from penstock.commands.run_view import RunProgress, tell_end
-from penstock.messages import reading, send_command
-from penstock.runs import follow_command
-from penstock.settings import HubAccess, KafkaAccess, read_access
+from penstock.commands.orders import ask, build, exit_unless_completed, follow
+from penstock.console_api import asking
 
 
 def register(app: typer.Typer) -> None:
@@ -57,46 +50,19 @@ def flow(
 
     Each step is a run of its own: `penstock runs --last 10` shows them.
     """
-    try:
-        command = FlowRequested(
-            flow=name,
-            command_id=command_id,
-            step=step,
-            dry_run=dry_run,
-            reason=reason,
-            requester=getpass.getuser(),
-            overlap=OverlapPolicy.QUEUE,
-        )
-    except ValidationError as error:
-        problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-        raise typer.BadParameter("; ".join(problems)) from error
-    if wait:
-        asyncio.run(_send_and_follow(command, patience_seconds=timeout))
+    command = build(
+        FlowRequested,
+        flow=name,
+        command_id=command_id,
+        step=step,
+        dry_run=dry_run,
+        reason=reason,
+        overlap=OverlapPolicy.QUEUE,
+    )
+    what = f"step {step} of flow {name}" if step else f"flow {name}"
+    if not wait:
+        ask(FLOW_REQUESTED, command, what)
         return
-    sent = send_command(read_access(KafkaAccess).kafka, FLOW_REQUESTED, command)
-    typer.echo(f"Asked for {_what(command)} (command {asyncio.run(sent)}).")
-
-
-async def _send_and_follow(command: FlowRequested, *, patience_seconds: float) -> None:
-    access = read_access(HubAccess)
-    console = Console(stderr=True, highlight=False)
-    refused = FLOW_REQUESTED.dead_letters_of("scanner")
-    async with reading(access.kafka, [refused], from_end=True) as dead_letters:
-        command_id = await send_command(access.kafka, FLOW_REQUESTED, command)
-        with RunProgress(console, _what(command)) as progress:
-            state = await follow_command(
-                access.database,
-                command_id,
-                dead_letters=dead_letters,
-                patience_seconds=patience_seconds,
-                on_change=progress.show,
-            )
-    tell_end(console, _what(command).capitalize(), state)
-    if state.status is not RunStatus.COMPLETED:
-        raise typer.Exit(1)
-
-
-def _what(command: FlowRequested) -> str:
-    if command.step:
-        return f"step {command.step} of flow {command.flow}"
-    return f"flow {command.flow}"
+    with asking() as api:
+        state = follow(api, FLOW_REQUESTED, command, what=what, patience=timeout)
+    exit_unless_completed(state)

@@ -1,15 +1,12 @@
 """`penstock refresh`: copy tables from production to UAT, look at plans, approve, take back."""
 
-import asyncio
-import getpass
 import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from contracts.commands import (
@@ -29,16 +26,9 @@ from penstock import refreshes
 from penstock.commands import refresh_view as view
 from penstock.commands.examples import examples
 from penstock.commands.identity import CommandId
-from penstock.commands.run_view import RunProgress, tell_end
-from penstock.messages import reading, send_command
-from penstock.runs import RunState, follow_command
-from penstock.settings import (
-    DatabaseAccess,
-    HubAccess,
-    KafkaAccess,
-    read_access,
-    service_environment,
-)
+from penstock.commands.orders import ask, build, exit_unless_completed, follow
+from penstock.console_api import ConsoleApi, asking
+from penstock.settings import DatabaseAccess, read_access, service_environment
 
 refresh_app = typer.Typer(
     help="Copy tables from production to UAT: planned, masked, verified, undoable.",
@@ -54,14 +44,6 @@ class Mode(StrEnum):
     INCREMENTAL = "incremental"
     SMART_SYNC = "smart_sync"
 
-
-_Command: TypeAlias = RefreshRequested | RefreshApproveRequested | RefreshUndoRequested
-
-_VERBS = {
-    REFRESH_REQUESTED.name: "Refresh of",
-    REFRESH_APPROVE_REQUESTED.name: "Application of",
-    REFRESH_UNDO_REQUESTED.name: "Undoing of",
-}
 
 _Reason = Annotated[
     str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
@@ -127,31 +109,20 @@ def refresh(
         return
     if config is not None:
         raise typer.Exit(_run_once(config, table, dry_run=dry_run, force=force))
-    command = _command(table, mode, dry_run=dry_run, force=force, reason=reason)
-    command = command.model_copy(update={"command_id": command_id})
+    command = build(
+        RefreshRequested,
+        table=table,
+        mode=mode.value,
+        dry_run=dry_run,
+        force=force,
+        reason=reason,
+        command_id=command_id,
+        overlap=OverlapPolicy.QUEUE,
+    )
     if wait:
         _follow_and_show(command, timeout, with_sql=False, is_json=False)
-        return
-    sent = asyncio.run(send_command(read_access(KafkaAccess).kafka, REFRESH_REQUESTED, command))
-    typer.echo(f"Asked for a refresh of {table} (command {sent}).")
-
-
-def _command(
-    table: str, mode: Mode, *, dry_run: bool, force: bool, reason: str | None
-) -> RefreshRequested:
-    try:
-        return RefreshRequested(
-            table=table,
-            mode=mode.value,
-            dry_run=dry_run,
-            force=force,
-            reason=reason,
-            requester=getpass.getuser(),
-            overlap=OverlapPolicy.QUEUE,
-        )
-    except ValidationError as error:
-        problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-        raise typer.BadParameter("; ".join(problems)) from error
+    else:
+        ask(REFRESH_REQUESTED, command, f"a refresh of {table}")
 
 
 def _run_once(config: Path, table: str, *, dry_run: bool, force: bool) -> int:
@@ -177,58 +148,37 @@ def plan_command(
 ) -> None:
     """Show what a refresh would do: the same object that applying it executes."""
     if show is not None:
-        _show_plan(show, with_sql=sql, is_json=as_json)
+        with asking() as api:
+            _show_plan(api, show, with_sql=sql, is_json=as_json)
         return
-    command = _command(table, mode, dry_run=True, force=False, reason="plan")
+    command = build(
+        RefreshRequested,
+        table=table,
+        mode=mode.value,
+        dry_run=True,
+        reason="plan",
+        overlap=OverlapPolicy.QUEUE,
+    )
     _follow_and_show(command, timeout, with_sql=sql, is_json=as_json)
 
 
 def _follow_and_show(
     command: RefreshRequested, timeout: float, *, with_sql: bool, is_json: bool
 ) -> None:
-    state = asyncio.run(_send_and_follow(command, patience_seconds=timeout))
-    if state.status is RunStatus.COMPLETED or command.dry_run:
-        _show_plan(state.run_id, with_sql=with_sql, is_json=is_json)
-    if state.status is not RunStatus.COMPLETED:
-        raise typer.Exit(1)
+    what = f"refresh of {command.table}"
+    with asking() as api:
+        state = follow(api, REFRESH_REQUESTED, command, what=what, patience=timeout)
+        if state.status is RunStatus.COMPLETED or command.dry_run:
+            _show_plan(api, state.run_id, with_sql=with_sql, is_json=is_json)
+    exit_unless_completed(state)
 
 
-async def _send_and_follow(
-    command: _Command, *, patience_seconds: float, topic: Topic = REFRESH_REQUESTED
-) -> RunState:
-    access = read_access(HubAccess)
-    console = Console(stderr=True, highlight=False)
-    refused = topic.dead_letters_of("refresher")
-    what = f"{_VERBS[topic.name]} {command.table}"
-    # The reader stands at the end before the command is sent, so that no refusal is missed.
-    async with reading(access.kafka, [refused], from_end=True) as dead_letters:
-        command_id = await send_command(access.kafka, topic, command)
-        with RunProgress(console, what) as progress:
-            state = await follow_command(
-                access.database,
-                command_id,
-                dead_letters=dead_letters,
-                patience_seconds=patience_seconds,
-                on_change=progress.show,
-            )
-    tell_end(console, what, state)
-    return state
-
-
-def _show_plan(name: str, *, with_sql: bool, is_json: bool) -> None:
-    stored = asyncio.run(_find(name))
+def _show_plan(api: ConsoleApi, name: str, *, with_sql: bool, is_json: bool) -> None:
+    stored = refreshes.find_plan(api, name)
     if is_json:
         typer.echo(view.as_json({**stored.facts, "plan": stored.plan}))
     else:
         view.show_plan(Console(highlight=False), stored, with_sql=with_sql)
-
-
-async def _find(name: str) -> refreshes.StoredPlan:
-    async with (
-        refreshes.ledger(read_access(DatabaseAccess).database) as database,
-        database.connection() as connection,
-    ):
-        return await refreshes.find_plan(connection, name)
 
 
 def approve_command(
@@ -254,21 +204,18 @@ def undo_command(
 
 
 def _act(topic: Topic, name: str, *, reason: str | None, patience: float | None) -> None:
-    stored = asyncio.run(_find(name))
-    model = RefreshApproveRequested if topic is REFRESH_APPROVE_REQUESTED else RefreshUndoRequested
-    command = model(
-        plan=stored.plan_id,
-        table=str(stored.facts["target"]),
-        reason=reason,
-        requester=getpass.getuser(),
-    )
-    if patience is None:
-        sent = asyncio.run(send_command(read_access(KafkaAccess).kafka, topic, command))
-        typer.echo(f"Asked for it (command {sent}).")
-        return
-    state = asyncio.run(_send_and_follow(command, patience_seconds=patience, topic=topic))
-    if state.status is not RunStatus.COMPLETED:
-        raise typer.Exit(1)
+    is_approval = topic is REFRESH_APPROVE_REQUESTED
+    model = RefreshApproveRequested if is_approval else RefreshUndoRequested
+    with asking() as api:
+        stored = refreshes.find_plan(api, name)
+        target = str(stored.facts["target"])
+        command = build(model, plan=stored.plan_id, table=target, reason=reason)
+        if patience is None:
+            typer.echo(f"Asked for it (command {api.give(topic, command)}).")
+            return
+        what = f"{'application' if is_approval else 'undoing'} of {target}"
+        state = follow(api, topic, command, what=what, patience=patience)
+    exit_unless_completed(state)
 
 
 def history_command(
@@ -278,33 +225,19 @@ def history_command(
     as_json: _Json = False,
 ) -> None:
     """List what was refreshed, newest first: rows, phases, checksums."""
-    rows = asyncio.run(_history(table, limit))
+    with asking() as api:
+        rows = refreshes.history(api, table, limit=limit)
     if as_json:
         typer.echo(view.as_json(rows))
     else:
         view.show_history(Console(highlight=False), rows)
 
 
-async def _history(table: str | None, limit: int) -> list[dict[str, object]]:
-    async with (
-        refreshes.ledger(read_access(DatabaseAccess).database) as database,
-        database.connection() as connection,
-    ):
-        return await refreshes.history(connection, table, limit=limit)
-
-
 def status_command(*, as_json: _Json = False) -> None:
     """Show what waits for approval, each table's last refresh, and the databases."""
-    found = asyncio.run(_overview())
+    with asking() as api:
+        found = refreshes.overview(api)
     if as_json:
         typer.echo(view.as_json(found))
     else:
         view.show_overview(Console(highlight=False), found)
-
-
-async def _overview() -> dict[str, list[dict[str, object]]]:
-    async with (
-        refreshes.ledger(read_access(DatabaseAccess).database) as database,
-        database.connection() as connection,
-    ):
-        return await refreshes.overview(connection)

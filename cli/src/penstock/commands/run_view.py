@@ -20,9 +20,10 @@ _FAILED = ("✗", "red")
 class RunProgress:
     """Shows the states of one run."""
 
-    def __init__(self, console: Console, what: str) -> None:
+    def __init__(self, console: Console, what: str, owner: str) -> None:
         self._console = console
         self._what = what
+        self._owner = owner
         self._status: Status | None = (
             Status(f"{what}: sent", console=console) if console.is_terminal else None
         )
@@ -44,7 +45,7 @@ class RunProgress:
 
     def show(self, state: RunState | None) -> None:
         """Show a state, or that nobody has taken the command yet."""
-        text = f"{self._what}: {describe(state)}"
+        text = f"{self._what}: {self._nobody() if state is None else describe(state)}"
         if text == self._shown:
             return
         self._shown = text
@@ -53,11 +54,12 @@ class RunProgress:
         else:
             self._console.print(text, soft_wrap=True, markup=False)
 
+    def _nobody(self) -> str:
+        return f"sent, and no service has taken it yet; does the {self._owner} run?"
 
-def describe(state: RunState | None) -> str:
+
+def describe(state: RunState) -> str:
     """Return a state in words."""
-    if state is None:
-        return "sent, and no service has taken it yet; does the scanner run?"
     parts = [state.status.value]
     if state.status is not RunStatus.QUEUED:
         parts.append(_counts(state.counts, state.total))

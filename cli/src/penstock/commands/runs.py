@@ -1,21 +1,37 @@
 """`penstock runs`: what has run lately, and what failed."""
 
-import asyncio
 import re
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated
 
+import orjson
 import typer
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
 from penstock.commands.examples import examples
-from penstock.ledger import EndedRun, as_json_lines, failed_runs, last_runs, latest_runs
-from penstock.settings import DatabaseAccess, read_access
+from penstock.console_api import asking
 
 _SPAN = re.compile(r"(\d{1,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DEFAULT_LAST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """A run that has ended, as `meta.sync_logs` tells it (S3-08)."""
+
+    task_name: str
+    """Kind and target: `scan:fmp_prices`."""
+
+    status: str
+    rows_updated: int
+    error_message: str | None
+    started_at: datetime
+    completed_at: datetime
+    duration_seconds: float
 
 
 def register(app: typer.Typer) -> None:
@@ -51,15 +67,15 @@ def runs(
     if latest + failed + (last is not None) > 1:
         raise typer.BadParameter("choose one of --latest, --last and --failed")
     span = parse_span(since)
-    database = read_access(DatabaseAccess).database
+    question: dict[str, object] = {"last": last or _DEFAULT_LAST}
     if latest:
-        found = asyncio.run(latest_runs(database))
+        question = {"latest": True}
     elif failed:
-        found = asyncio.run(failed_runs(database, span))
-    else:
-        found = asyncio.run(last_runs(database, last or _DEFAULT_LAST))
+        question = {"failed_within_seconds": span.total_seconds()}
+    with asking() as api:
+        found = TypeAdapter(list[EndedRun]).validate_python(api.get("/run-log", **question))
     if as_json:
-        typer.echo(as_json_lines(found))
+        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
     else:
         _show(found)
     if failed and found:

@@ -1,22 +1,15 @@
 """`penstock scan`: ask for a look at a source now, and follow it on request."""
 
-import asyncio
-import getpass
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 
 from contracts.commands import OverlapPolicy, ScanRequested
-from contracts.runs import RunStatus
 from contracts.topics import SCAN_REQUESTED
 from penstock.commands.examples import examples
-from penstock.commands.run_view import RunProgress, tell_end
-from penstock.messages import reading, send_command
-from penstock.runs import RunState, follow_command
-from penstock.settings import HubAccess, KafkaAccess, read_access
+from penstock.commands.orders import ask, build, exit_unless_completed, follow
+from penstock.console_api import asking
 
 
 class Mode(StrEnum):
@@ -77,50 +70,20 @@ def scan(
     The command is recorded and audited under your name. A scan that runs already is not disturbed:
     this one comes after it.
     """
-    try:
-        command = ScanRequested(
-            source=source,
-            mode=mode.value,
-            prefix=prefix,
-            release_held_deletions=release_held_deletions,
-            dry_run=dry_run,
-            reason=reason,
-            requester=getpass.getuser(),
-            overlap=OverlapPolicy.QUEUE,
-        )
-    except ValidationError as error:
-        problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-        raise typer.BadParameter("; ".join(problems)) from error
-    if wait:
-        asyncio.run(_send_and_follow(command, patience_seconds=timeout))
+    command = build(
+        ScanRequested,
+        source=source,
+        mode=mode.value,
+        prefix=prefix,
+        release_held_deletions=release_held_deletions,
+        dry_run=dry_run,
+        reason=reason,
+        overlap=OverlapPolicy.QUEUE,
+    )
+    what = f"scan of {source}"
+    if not wait:
+        ask(SCAN_REQUESTED, command, f"a {what}")
         return
-    command_id = asyncio.run(_send(command))
-    typer.echo(f"Asked for a scan of {source} (command {command_id}).")
-
-
-async def _send(command: ScanRequested) -> str:
-    return await send_command(read_access(KafkaAccess).kafka, SCAN_REQUESTED, command)
-
-
-async def _send_and_follow(command: ScanRequested, *, patience_seconds: float) -> None:
-    access = read_access(HubAccess)
-    console = Console(stderr=True, highlight=False)
-    refused = SCAN_REQUESTED.dead_letters_of("scanner")
-    # The reader stands at the end before the command is sent, so that no refusal is missed.
-    async with reading(access.kafka, [refused], from_end=True) as dead_letters:
-        command_id = await send_command(access.kafka, SCAN_REQUESTED, command)
-        with RunProgress(console, f"scan of {command.source}") as progress:
-            state = await follow_command(
-                access.database,
-                command_id,
-                dead_letters=dead_letters,
-                patience_seconds=patience_seconds,
-                on_change=progress.show,
-            )
-    tell_end(console, f"Scan of {command.source}", state)
-    if not _is_done(state):
-        raise typer.Exit(1)
-
-
-def _is_done(state: RunState) -> bool:
-    return state.status is RunStatus.COMPLETED
+    with asking() as api:
+        state = follow(api, SCAN_REQUESTED, command, what=what, patience=timeout)
+    exit_unless_completed(state)

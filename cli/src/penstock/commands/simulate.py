@@ -1,17 +1,16 @@
 """`penstock simulate`: what another order of sources would change."""
 
-import asyncio
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from contracts.runs import RunStatus
+from contracts.commands import OverlapPolicy, TransformRequested
+from contracts.topics import TRANSFORM_REQUESTED
 from penstock.commands.examples import examples
-from penstock.commands.transform import build, follow, resolve
-from penstock.runs import RunState
-from penstock.settings import DatabaseAccess, read_access
-from penstock.silver import reading_silver, samples_of
+from penstock.commands.orders import build, exit_unless_completed, follow
+from penstock.console_api import asking
+from penstock.silver import find_entity, read_samples
 
 
 def register(app: typer.Typer) -> None:
@@ -49,14 +48,20 @@ def simulate(
     Fields that are won together take the order together. A source that is left out cannot give
     the value.
     """
-    found = resolve(entity)
-    command = build(
-        found, entity_ids=tuple(entity_ids or ()), priority=tuple(priority), dry_run=True
-    )
-    state = asyncio.run(follow(command, patience_seconds=timeout))
-    if state.status is not RunStatus.COMPLETED:
-        raise typer.Exit(1)
-    samples = asyncio.run(_samples(state))
+    with asking() as api:
+        kind = find_entity(api, entity)
+        command = build(
+            TransformRequested,
+            entity_type=kind.entity_type,
+            entity_ids=tuple(entity_ids or ()),
+            priority=tuple(priority),
+            dry_run=True,
+            overlap=OverlapPolicy.QUEUE,
+        )
+        what = f"transformation of {kind.entity_type}"
+        state = follow(api, TRANSFORM_REQUESTED, command, what=what, patience=timeout)
+        exit_unless_completed(state)
+        samples = read_samples(api, state.run_id)
     if as_json:
         told = {
             "processed": state.counts.processed,
@@ -70,11 +75,6 @@ def simulate(
         typer.echo(describe(sample))
     if state.counts.changed > len(samples):
         typer.echo(f"… and {state.counts.changed - len(samples)} more")
-
-
-async def _samples(state: RunState) -> list[dict[str, Any]]:
-    async with reading_silver(read_access(DatabaseAccess).database) as connection:
-        return await samples_of(connection, state.run_id)
 
 
 def describe(sample: dict[str, Any]) -> str:

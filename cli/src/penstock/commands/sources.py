@@ -10,21 +10,17 @@ from rich.text import Text
 
 from penstock.commands.dlq_view import printable
 from penstock.commands.examples import examples
-from penstock.console_api import asking, has_console
-from penstock.settings import DatabaseAccess, read_access
+from penstock.console_api import asking
 from penstock.sources import (
     Look,
     Source,
     SourceDetail,
     ask_source,
     ask_sources,
-    read_source,
-    read_sources,
 )
 
 sources_app = typer.Typer(
-    help="Sources: when each was looked at, what that brought, what waits. Through the console "
-    "where `PENSTOCK_URL` is set, else from the hub's database.",
+    help="Sources: when each was looked at, what that brought, what waits.",
     no_args_is_help=True,
 )
 
@@ -45,11 +41,8 @@ def register(app: typer.Typer) -> None:
 
 def list_command(*, as_json: _AsJson = False) -> None:
     """List every source that was ever looked at."""
-    if has_console():
-        with asking() as api:
-            found = ask_sources(api)
-    else:
-        found = read_sources(read_access(DatabaseAccess).database)
+    with asking() as api:
+        found = ask_sources(api)
     if as_json:
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
     else:
@@ -62,11 +55,8 @@ def show_command(
     as_json: _AsJson = False,
 ) -> None:
     """Show a source with its last looks, and what could not be read in the last week."""
-    if has_console():
-        with asking() as api:
-            found = ask_source(api, name)
-    else:
-        found = read_source(read_access(DatabaseAccess).database, name)
+    with asking() as api:
+        found = ask_source(api, name)
     if as_json:
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
     else:

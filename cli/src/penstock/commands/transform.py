@@ -1,25 +1,16 @@
 """`penstock transform`: have silver recomputed, or told what that would do."""
 
-import asyncio
-import getpass
 from datetime import datetime
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 
 from contracts.commands import OverlapPolicy, TransformRequested
-from contracts.runs import RunStatus
 from contracts.topics import TRANSFORM_REQUESTED
 from penstock.commands.examples import examples
-from penstock.commands.run_view import RunProgress, tell_end
-from penstock.messages import reading, send_command
-from penstock.runs import RunState, follow_command
-from penstock.settings import DatabaseAccess, HubAccess, read_access
-from penstock.silver import SilverEntity, failures_of, find_entity, reading_silver
-
-_MAX_FAILURES = 20
+from penstock.commands.orders import build, exit_unless_completed, follow, tell_errors
+from penstock.console_api import ConsoleApi, asking
+from penstock.silver import find_entity
 
 
 def register(app: typer.Typer) -> None:
@@ -66,90 +57,35 @@ def transform(
     Events keep silver up to date; this is for new rules and for repair. A dry run is always
     followed, because its result is what it says.
     """
-    found = resolve(entity)
     stamp = since and f"{since.isoformat()}Z"
-    command = build(
-        found,
-        entity_ids=tuple(entity_ids or ()),
-        changed_since=stamp,
-        incremental=incremental,
-        dry_run=dry_run,
-        reason=reason,
-    )
-    if wait or dry_run:
-        state = asyncio.run(follow(command, patience_seconds=timeout))
-        asyncio.run(_tell_failures(state))
-        if state.status is not RunStatus.COMPLETED:
-            raise typer.Exit(1)
-        return
-    sent = send_command(read_access(HubAccess).kafka, TRANSFORM_REQUESTED, command)
-    command_id = asyncio.run(sent)
+    with asking() as api:
+        found = find_entity(api, entity)
+        command = build(
+            TransformRequested,
+            entity_type=found.entity_type,
+            entity_ids=tuple(entity_ids or ()),
+            changed_since=stamp,
+            incremental=incremental,
+            dry_run=dry_run,
+            reason=reason,
+            overlap=OverlapPolicy.QUEUE,
+        )
+        if wait or dry_run:
+            _follow(api, command, patience=timeout)
+            return
+        command_id = api.give(TRANSFORM_REQUESTED, command)
     typer.echo(f"Asked for a transformation of {found.table} (command {command_id}).")
 
 
-def resolve(name: str) -> SilverEntity:
-    """Return the entity that a user named."""
-
-    async def find() -> SilverEntity:
-        async with reading_silver(read_access(DatabaseAccess).database) as connection:
-            return await find_entity(connection, name)
-
-    return asyncio.run(find())
-
-
-def build(entity: SilverEntity, **fields: object) -> TransformRequested:
-    """Return the command.
-
-    Raises:
-        BadParameter: something in it cannot be asked for.
-    """
-    document = {
-        "entity_type": entity.entity_type,
-        "requester": getpass.getuser(),
-        "overlap": OverlapPolicy.QUEUE,
-        **fields,
-    }
-    try:
-        return TransformRequested.model_validate(document)
-    except ValidationError as error:
-        problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-        raise typer.BadParameter("; ".join(problems)) from error
-
-
-async def follow(command: TransformRequested, *, patience_seconds: float) -> RunState:
-    """Send a command and return how its run ended."""
-    access = read_access(HubAccess)
-    console = Console(stderr=True, highlight=False)
-    refused = TRANSFORM_REQUESTED.dead_letters_of("transformer")
+def _follow(api: ConsoleApi, command: TransformRequested, *, patience: float) -> None:
     what = f"transformation of {command.entity_type}"
-    # The reader stands at the end before the command is sent, so that no refusal is missed.
-    async with reading(access.kafka, [refused], from_end=True) as dead_letters:
-        command_id = await send_command(access.kafka, TRANSFORM_REQUESTED, command)
-        with RunProgress(console, what) as progress:
-            state = await follow_command(
-                access.database,
-                command_id,
-                dead_letters=dead_letters,
-                patience_seconds=patience_seconds,
-                on_change=progress.show,
-            )
-    tell_end(console, what.capitalize(), state)
-    if command.dry_run and not command.priority:
+    state = follow(api, TRANSFORM_REQUESTED, command, what=what, patience=patience)
+    if command.dry_run:
         counts = state.counts
         typer.echo(
             f"Would upsert {counts.new + counts.changed}, retire {counts.deleted}, "
             f"reject {counts.failed}; {counts.unchanged} are as they should be."
         )
-    return state
-
-
-async def _tell_failures(state: RunState) -> None:
-    """List the records that validations kept out of silver."""
-    if not state.counts.failed:
-        return
-    async with reading_silver(read_access(DatabaseAccess).database) as connection:
-        failures = await failures_of(connection, state.run_id, limit=_MAX_FAILURES)
-    for external_id, message in failures:
-        typer.echo(f"rejected {external_id}: {message}")
-    if failures and state.counts.failed > len(failures):
-        typer.echo(f"… and {state.counts.failed - len(failures)} more in meta.record_errors")
+    if state.counts.failed:
+        tell_errors(api, state, "rejected")
+    exit_unless_completed(state)

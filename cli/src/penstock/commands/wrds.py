@@ -4,34 +4,23 @@ The verbs run on this machine, in a process of the mirror's own (`python -m wrds
 same locks as the service. With `--via-hub` the service is asked to sync, like by any command.
 """
 
-import asyncio
-import getpass
 import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from chassis.errors import SettingsError
 from contracts.commands import OverlapPolicy, WrdsSyncRequested
-from contracts.runs import RunStatus
 from contracts.topics import WRDS_SYNC_REQUESTED
 from penstock.commands.examples import examples
 from penstock.commands.identity import CommandId
-from penstock.commands.run_view import RunProgress, tell_end
+from penstock.commands.orders import ask, build, exit_unless_completed, follow
 from penstock.commands.wrds_view import Live, Plain
-from penstock.messages import reading, send_command
-from penstock.runs import follow_command
-from penstock.settings import (
-    DatabaseAccess,
-    HubAccess,
-    KafkaAccess,
-    read_access,
-    service_environment,
-)
+from penstock.console_api import asking
+from penstock.settings import DatabaseAccess, read_access, service_environment
 
 _HUB_PATIENCE_SECONDS = 6 * 3600.0
 
@@ -244,39 +233,18 @@ def _ask(
     command_id: str | None = None,
     detach: bool = False,
 ) -> None:
-    try:
-        command = WrdsSyncRequested(
-            dataset=target,
-            command_id=command_id,
-            mode=mode,
-            start_year=start_year,
-            requester=getpass.getuser(),
-            overlap=OverlapPolicy.QUEUE,
-        )
-    except ValidationError as error:
-        problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-        raise typer.BadParameter("; ".join(problems)) from error
+    command = build(
+        WrdsSyncRequested,
+        dataset=target,
+        command_id=command_id,
+        mode=mode,
+        start_year=start_year,
+        overlap=OverlapPolicy.QUEUE,
+    )
     if detach:
-        sent = send_command(read_access(KafkaAccess).kafka, WRDS_SYNC_REQUESTED, command)
-        typer.echo(f"Asked for a sync of {target} (command {asyncio.run(sent)}).")
+        ask(WRDS_SYNC_REQUESTED, command, f"a sync of {target}")
         return
-    asyncio.run(_send_and_follow(command))
-
-
-async def _send_and_follow(command: WrdsSyncRequested) -> None:
-    access = read_access(HubAccess)
-    console = Console(stderr=True, highlight=False)
-    refused = WRDS_SYNC_REQUESTED.dead_letters_of("wrds_sync")
-    async with reading(access.kafka, [refused], from_end=True) as dead_letters:
-        command_id = await send_command(access.kafka, WRDS_SYNC_REQUESTED, command)
-        with RunProgress(console, f"{command.mode} sync of {command.dataset}") as progress:
-            state = await follow_command(
-                access.database,
-                command_id,
-                dead_letters=dead_letters,
-                patience_seconds=_HUB_PATIENCE_SECONDS,
-                on_change=progress.show,
-            )
-    tell_end(console, f"Sync of {command.dataset}", state)
-    if state.status is not RunStatus.COMPLETED:
-        raise typer.Exit(1)
+    what = f"{mode} sync of {target}"
+    with asking() as api:
+        state = follow(api, WRDS_SYNC_REQUESTED, command, what=what, patience=_HUB_PATIENCE_SECONDS)
+    exit_unless_completed(state)

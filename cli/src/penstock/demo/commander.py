@@ -1,12 +1,13 @@
-"""Asks the demo's services for work, as any Kafka client could."""
+"""Asks the demo's services for work, as the commands of the command line do."""
 
+import asyncio
 from dataclasses import dataclass
 
 from contracts.commands import Command
 from contracts.runs import RunStatus
 from contracts.topics import Topic
+from penstock.console_api import asking_hub
 from penstock.demo.scenario import DemoError
-from penstock.messages import reading, send_command
 from penstock.runs import RunState, follow_command
 from penstock.settings import HubAccess
 
@@ -29,17 +30,18 @@ class Commander:
         Raises:
             DemoError: it ended otherwise.
         """
-        refused = [topic.dead_letters_of(owner) for owner in topic.consumers]
-        async with reading(self.access.kafka, refused, from_end=True) as dead_letters:
-            state = await follow_command(
-                self.access.database,
-                await send_command(self.access.kafka, topic, command),
-                dead_letters=dead_letters,
-                patience_seconds=_PATIENCE_SECONDS,
-                on_change=lambda _state: None,
-            )
+        state = await asyncio.to_thread(self._follow, topic, command)
         if state.status is not expected:
             raise DemoError(
                 f"The run for `{topic.name}` ended as {state.status.value}: {state.message}"
             )
         return state
+
+    def _follow(self, topic: Topic, command: Command) -> RunState:
+        with asking_hub(self.access, REQUESTER) as api:
+            return follow_command(
+                api,
+                api.give(topic, command),
+                patience_seconds=_PATIENCE_SECONDS,
+                on_change=lambda _state: None,
+            )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from penstock.demo.scenario import DemoError
-from penstock.processes import ServiceProcesses
+from penstock.processes import ServiceProcesses, known_services
 
 SERVICE = "console"
 _PASSWORD = re.compile(r"log on as `(\S+)` with the one-time password (\S+)")
@@ -25,8 +25,7 @@ class ConsoleProcess:
         Raises:
             DemoError: it did not say where it is, or printed no password.
         """
-        probes = {name: item.http_port for name, item in services.running.items()}
-        known = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in probes.items())
+        known = known_services(services.running)
         process = services[SERVICE]
         await process.start(CONSOLE_SERVICES=known, CONSOLE_PORT="0")
         await process.until_ready()

@@ -4,8 +4,12 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol
 from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp
 
 from chassis.clock import Clock, SystemClock
 from chassis.db import Database
@@ -14,7 +18,7 @@ from chassis.errors import TransientError
 from chassis.logs import get_logger
 from chassis.process import Background, host
 from console.adapters.argon2_passwords import Argon2Passwords
-from console.adapters.audit import PostgresAudit
+from console.adapters.audit import PostgresAudit, UnauditedLooks
 from console.adapters.changes import PostgresChanges
 from console.adapters.commands import OutboxCommands
 from console.adapters.datasets import PostgresDatasets
@@ -24,6 +28,7 @@ from console.adapters.entities import PostgresEntities
 from console.adapters.oidc import OidcProvider, PostgresPendingLogins
 from console.adapters.overview import PostgresOverviews
 from console.adapters.probes import HttpProbes
+from console.adapters.run_log import PostgresRunLog
 from console.adapters.runs import PostgresRuns
 from console.adapters.services import PostgresServices
 from console.adapters.sessions import (
@@ -34,13 +39,16 @@ from console.adapters.sessions import (
 from console.adapters.sources import PostgresSources
 from console.adapters.tables import PostgresTables
 from console.adapters.users import PostgresUsers
+from console.domain.credentials import digest, new_api_token
+from console.domain.principals import LocalUser
 from console.handlers.administer import FIRST_USER, Administer
 from console.handlers.feed import Feed
 from console.handlers.identify import Identify
 from console.handlers.login import Login
 from console.handlers.oidc_login import OidcLogin
+from console.ports.commands import Commands
 from console.ports.identity import SessionLimits
-from console.settings import ConsoleSettings, WebSettings, read_users_file
+from console.settings import ConsoleSettings, OidcSettings, WebSettings, read_users_file
 from console.web.access import ACCESS, AccessTable
 from console.web.application import build_application
 from console.web.assets import load_assets
@@ -51,6 +59,31 @@ from console.web.site import Site
 
 _TRIM_SECONDS = 600.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HERE = Site(frozenset({"localhost"}), frozenset({"http://localhost"}), is_secure=False)
+
+
+class PageSettings(Protocol):
+    """What pages and the API depend on."""
+
+    @property
+    def web(self) -> WebSettings:
+        """Sessions, and the services' probes."""
+        ...
+
+    @property
+    def oidc(self) -> OidcSettings | None:
+        """The identity provider."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalConsole:
+    """The console in the process of whoever asks it."""
+
+    app: ASGIApp
+    address: str
+    token: str
+    """Whoever shows it is the user of this machine; known to this process only."""
 
 
 async def run(settings: ConsoleSettings) -> None:
@@ -96,9 +129,38 @@ def checks(settings: ConsoleSettings) -> dict[str, Check]:
     return standard_checks(settings, "console")
 
 
+@dataclass(frozen=True, slots=True)
+class _LocalSettings:
+    web: WebSettings
+    oidc: OidcSettings | None = None
+
+
+@contextlib.asynccontextmanager
+async def open_local(
+    database: Database, commands: Commands, user: str
+) -> AsyncGenerator[LocalConsole]:
+    """Lend the console to one user in this process: no port, no sessions, every right.
+
+    Its commands go the way that is given: the outbox is for those whom every relay trusts. Looks
+    at values are not audited, since whoever holds the database's password looks without us.
+    """
+    settings = _LocalSettings(WebSettings.model_validate({}))
+    token = new_api_token()
+    async with open_context(database, settings) as context:
+        known = LocalUser(user, digest(token))
+        local = replace(
+            context,
+            commands=commands,
+            audit=UnauditedLooks(context.audit),
+            identify=replace(context.identify, tokens=known),
+        )
+        app = build_application(local, _HERE, hides_failures=False)
+        yield LocalConsole(app, _HERE.address, token)
+
+
 @contextlib.asynccontextmanager
 async def open_context(
-    database: Database, settings: ConsoleSettings, clock: Clock | None = None
+    database: Database, settings: PageSettings, clock: Clock | None = None
 ) -> AsyncGenerator[Context]:
     """Join ports and adapters, and close what they used."""
     clock = clock or SystemClock()
@@ -126,6 +188,7 @@ async def open_context(
             audit=audit,
             commands=OutboxCommands(database),
             runs=PostgresRuns(database),
+            run_log=PostgresRunLog(database),
             sources=PostgresSources(database),
             tables=PostgresTables(database),
             datasets=PostgresDatasets(database),
@@ -151,7 +214,7 @@ async def open_context(
 
 @contextlib.asynccontextmanager
 async def _open_oidc(
-    database: Database, settings: ConsoleSettings, login: Login, clock: Clock
+    database: Database, settings: PageSettings, login: Login, clock: Clock
 ) -> AsyncGenerator[OidcLogin | None]:
     if settings.oidc is None:
         yield None

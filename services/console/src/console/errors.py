@@ -2,6 +2,7 @@
 
 PermanentError
 ├── NotFoundError        there is no such thing
+├── ForbiddenError       whoever asks may not
 ├── RefusedError         the request is understood and not carried out; the message says why
 │   └── LoginRefusedError    wrong name or password, or too many attempts
 └── OidcError            the identity provider's answer cannot be trusted
@@ -13,6 +14,10 @@ from contracts.errors import ErrorCategory
 
 class NotFoundError(PermanentError):
     """There is no such thing."""
+
+
+class ForbiddenError(PermanentError):
+    """This needs another role."""
 
 
 class RefusedError(PermanentError):

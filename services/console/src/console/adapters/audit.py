@@ -5,7 +5,7 @@ from typing import Any
 
 from chassis.db import Database
 from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
-from console.ports.audit import AuditEntry, AuditFilter
+from console.ports.audit import Audit, AuditEntry, AuditFilter
 
 SERVICE = "console"
 
@@ -60,3 +60,23 @@ class PostgresAudit:
         """Return the actions there are lately."""
         async with self._database.connection() as connection:
             return [row["action"] for row in await connection.fetch(_ACTIONS)]
+
+
+class UnauditedLooks:
+    """An audit trail to read, for whoever may look at everything without us."""
+
+    def __init__(self, trail: Audit) -> None:
+        self._trail = trail
+
+    async def record(
+        self, actor: str, action: str, *, subject: str, details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write nothing."""
+
+    async def list(self, wanted: AuditFilter) -> Page[AuditEntry]:
+        """Return entries, the newest first."""
+        return await self._trail.list(wanted)
+
+    async def actions(self) -> Sequence[str]:
+        """Return the actions there are lately."""
+        return await self._trail.actions()

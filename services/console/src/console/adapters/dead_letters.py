@@ -1,13 +1,18 @@
 """Dead letters, in PostgreSQL."""
 
+import base64
 import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from chassis.db import Database
-from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
+from chassis.bus.raw_headers import pack
+from chassis.db import Connection, Database
+from chassis.dead_letters.letters import WHERE, Letter, find_letters, get_letter, group_letters
+from chassis.dead_letters.letters import LetterFilter as Conditions
+from chassis.dead_letters.letters import LetterGroup as Group
+from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor, id_range
+from console.domain.values import cut
 from console.ports.dead_letters import (
     BODY_BYTES,
     COUNTED,
@@ -16,6 +21,7 @@ from console.ports.dead_letters import (
     LetterFilter,
     LetterGroup,
     LetterLine,
+    LetterMessage,
 )
 
 _GROUPS = 200
@@ -23,38 +29,9 @@ _MESSAGE = 300
 _KEY_BYTES = 500
 _HEX_BYTES = 2048
 
-_LINE = """
-id, service, consumer, topic, partition, "offset", category, error_class, message, event_id,
-attempts, replays, size, failed_at, status, decided_at, decided_by
-"""
-
-_FITS = """
-($1 = 'any' or status = $1)
-and ($2 = '' or consumer = $2) and ($3 = '' or topic = $3) and ($4 = '' or category = $4)
-and ($5 = '' or error_class = $5) and ($6 = '' or event_id = $6)
-and ($7::uuid is null or drift_id = $7)
-"""
-
-_BY_REASON = f"""
-select service, consumer, topic, category, error_class, count(*) as letters,
-    min(failed_at) as first_failed_at, max(failed_at) as last_failed_at,
-    -- The newest one's, without sorting: its time stands before it, in twenty characters.
-    substr(max((to_char(failed_at, 'YYYYMMDDHH24MISSUS') || left(message, {_MESSAGE}))
-        collate "C"), 21) as message
-from meta.dead_letters where status = 'open'
-group by service, consumer, topic, category, error_class
-order by count(*) desc, max(failed_at) desc limit {_GROUPS}
-"""  # noqa: S608 - the parts are constants of this module
-
-_LIST = f"""
-select {_LINE} from meta.dead_letters
-where {_FITS} and ($8::timestamptz is null or (failed_at, id) < ($8, $9::uuid))
-order by failed_at desc, id desc limit $10
-"""  # noqa: S608 - as above
-
 _COUNT = f"""
-select count(*) from (select from meta.dead_letters where {_FITS} limit {COUNTED + 1}) few
-"""  # noqa: S608 - as above
+select count(*) from (select from meta.dead_letters where {WHERE} limit {COUNTED + 1}) few
+"""  # noqa: S608 - the parts are constants
 
 _CHOICES = """
 select distinct consumer, topic, category, error_class from (
@@ -62,11 +39,7 @@ select distinct consumer, topic, category, error_class from (
     order by failed_at desc limit 2000) recent
 """
 
-_FIND = f"""
-select {_LINE}, headers, chain, substring(key from 1 for {_KEY_BYTES}) as key, is_cut, drift_id,
-    replay_of, run_id, decision_reason
-from meta.dead_letters where id = $1
-"""  # noqa: S608 - as above
+_BEGIN_SO = "select id from meta.dead_letters where id between $1 and $2 limit 1000"
 
 _BODY = f"""
 select substring(value from 1 for {BODY_BYTES}) as value, size from meta.dead_letters where id = $1
@@ -79,18 +52,23 @@ class PostgresDeadLetters:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def groups(self) -> Sequence[LetterGroup]:
-        """Return open letters by reason and consumer, the most first."""
+    async def groups(self, wanted: LetterFilter) -> Sequence[LetterGroup]:
+        """Return letters by reason and consumer, the most first."""
         async with self._database.connection() as connection:
-            return [LetterGroup(**row) for row in await connection.fetch(_BY_REASON)]
+            conditions = await _conditions(connection, wanted)
+            found = await group_letters(connection, conditions) if conditions else []
+        return [_group(group) for group in found[:_GROUPS]]
 
     async def list(self, wanted: LetterFilter) -> Page[LetterLine]:
         """Return letters, the newest first."""
         place = _place(decode_cursor(wanted.cursor, parts=2))
         async with self._database.connection() as connection:
-            rows = await connection.fetch(_LIST, *_conditions(wanted), *place, PAGE_SIZE + 1)
-        items = [_line(row) for row in rows[:PAGE_SIZE]]
-        if len(rows) <= PAGE_SIZE:
+            conditions = await _conditions(connection, wanted)
+            if conditions is None:
+                return Page([])
+            found = await find_letters(connection, conditions, limit=PAGE_SIZE + 1, before=place)
+        items = [_line(letter) for letter in found[:PAGE_SIZE]]
+        if len(found) <= PAGE_SIZE:
             return Page(items)
         last = items[-1]
         return Page(items, encode_cursor(last.failed_at.isoformat(), str(last.id)))
@@ -98,7 +76,10 @@ class PostgresDeadLetters:
     async def count(self, wanted: LetterFilter) -> int:
         """Return how many letters fit, at most `COUNTED` + 1."""
         async with self._database.connection() as connection:
-            found: int = await connection.fetchval(_COUNT, *_conditions(wanted))
+            conditions = await _conditions(connection, wanted)
+            if conditions is None:
+                return 0
+            found: int = await connection.fetchval(_COUNT, *conditions.arguments())
         return found
 
     async def choices(self) -> Mapping[str, Sequence[str]]:
@@ -111,15 +92,26 @@ class PostgresDeadLetters:
     async def find(self, letter_id: uuid.UUID) -> LetterDetail | None:
         """Return a letter."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(_FIND, letter_id)
-        if row is None:
+            letter = await get_letter(connection, letter_id)
+        if letter is None:
             return None
-        facts = ("headers", "is_cut", "drift_id", "replay_of", "run_id", "decision_reason")
+        key = None if letter.key is None else letter.key[:_KEY_BYTES]
         return LetterDetail(
-            line=_line(row),
-            chain=row["chain"].split(" <- ") if row["chain"] else [],
-            key=None if row["key"] is None else row["key"].decode("utf-8", "backslashreplace"),
-            **{name: row[name] for name in facts},
+            line=_line(letter),
+            headers=letter.headers,
+            key=None if key is None else key.decode("utf-8", "backslashreplace"),
+        )
+
+    async def message(self, letter_id: uuid.UUID) -> LetterMessage | None:
+        """Return a letter's message as it came in."""
+        async with self._database.connection() as connection:
+            letter = await get_letter(connection, letter_id)
+        if letter is None:
+            return None
+        return LetterMessage(
+            key=_base64(letter.key),
+            value=_base64(letter.value),
+            headers=pack(letter.original_headers)["base64"],
         )
 
     async def body(self, letter_id: uuid.UUID) -> LetterBody | None:
@@ -149,26 +141,53 @@ def body_of(value: bytes | None, size: int) -> LetterBody:
     return LetterBody(text=indented, form="json", shown_bytes=len(value), size=size)
 
 
-def _conditions(wanted: LetterFilter) -> tuple[Any, ...]:
-    return (
-        wanted.status,
-        wanted.consumer,
-        wanted.topic,
-        wanted.category,
-        wanted.error_class,
-        wanted.event_id,
-        wanted.drift_id,
+async def _conditions(connection: Connection, wanted: LetterFilter) -> Conditions | None:
+    """Return what a filter means; None where no letter can fit."""
+    ids: Sequence[uuid.UUID] = ()
+    if wanted.id:
+        rows = await connection.fetch(_BEGIN_SO, *id_range(wanted.id))
+        if not rows:
+            return None
+        ids = [row["id"] for row in rows]
+    return Conditions(
+        consumer=wanted.consumer or None,
+        topic=wanted.topic or None,
+        status=None if wanted.status == "any" else wanted.status,
+        letter_ids=ids,
+        event_ids=wanted.event_id,
+        category=wanted.category or None,
+        error_class=wanted.error_class or None,
+        failed_after=wanted.failed_after,
+        failed_before=wanted.failed_before,
+        drift_id=wanted.drift_id,
     )
 
 
-def _place(place: tuple[str, ...] | None) -> tuple[datetime | None, uuid.UUID | None]:
+def _place(place: tuple[str, ...] | None) -> tuple[datetime, uuid.UUID] | None:
     if place is None:
-        return None, None
+        return None
     try:
         return datetime.fromisoformat(place[0]), uuid.UUID(place[1])
     except ValueError:
-        return None, None
+        return None
 
 
-def _line(row: Any) -> LetterLine:
-    return LetterLine(**{name: row[name] for name in LetterLine.__slots__})
+def _group(group: Group) -> LetterGroup:
+    return LetterGroup(
+        consumer=group.consumer,
+        topic=group.topic,
+        category=group.category,
+        error_class=group.error_class,
+        letters=group.count,
+        first_failed_at=group.oldest_at,
+        last_failed_at=group.newest_at,
+        message=cut(group.message, _MESSAGE),
+    )
+
+
+def _line(letter: Letter) -> LetterLine:
+    return LetterLine(**{name: getattr(letter, name) for name in LetterLine.__slots__})
+
+
+def _base64(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()

@@ -1,15 +1,13 @@
 """The inbox of schema changes, in PostgreSQL."""
 
-import json
 import uuid
 from datetime import datetime
 from typing import Any
 
 from chassis.db import Database
-from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
+from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor, id_range
 from console.ports.drifts import (
     COUNTED,
-    SAMPLE_CHARACTERS,
     DriftDetail,
     DriftFilter,
     DriftLine,
@@ -21,22 +19,23 @@ _LINE = f"""
 id, service, dataset, kind, status,
 jsonb_path_query_array(changes, '$[0 to {_CHANGES - 1}]') as changes,
 jsonb_path_query_array(affected, '$[0 to {_CHANGES - 1}]') as affected,
-detected_at, decided_at, decided_by
-"""
-
-_LIST = f"""
-select {_LINE} from meta.drifts
-where ($1::text is null or status = $1) and ($2 = '' or service = $2)
-  and ($3 = '' or strpos(lower(dataset), lower($3)) > 0)
-  and ($4::timestamptz is null or (detected_at, id) < ($4, $5::uuid))
-order by detected_at desc, id desc limit $6
-"""  # noqa: S608 - the parts are constants of this module
-
-_FIND = f"""
-select {_LINE}, old, new, run_id, reason, (
+detected_at, decided_at, decided_by, run_id, reason, (
     select count(*) from (
         select from meta.dead_letters l
         where l.drift_id = d.id and l.status = 'open' limit {COUNTED + 1}) few) as held_letters
+"""  # noqa: S608 - a constant of this module
+
+_LIST = f"""
+select {_LINE} from meta.drifts d
+where ($1::text is null or status = $1) and ($2 = '' or service = $2)
+  and ($3 = '' or strpos(lower(dataset), lower($3)) > 0)
+  and ($4::uuid is null or id between $4 and $5::uuid)
+  and ($6::timestamptz is null or (detected_at, id) < ($6, $7::uuid))
+order by detected_at desc, id desc limit $8
+"""  # noqa: S608 - the parts are constants of this module
+
+_FIND = f"""
+select {_LINE}, old, new
 from meta.drifts d where id = $1
 """  # noqa: S608 - as above
 
@@ -54,7 +53,13 @@ class PostgresDrifts:
         place = _place(decode_cursor(wanted.cursor, parts=2))
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                _LIST, wanted.status, wanted.service, wanted.dataset, *place, PAGE_SIZE + 1
+                _LIST,
+                wanted.status,
+                wanted.service,
+                wanted.dataset,
+                *id_range(wanted.id),
+                *place,
+                PAGE_SIZE + 1,
             )
         items = [_line(row) for row in rows[:PAGE_SIZE]]
         if len(rows) <= PAGE_SIZE:
@@ -76,16 +81,12 @@ class PostgresDrifts:
             row = await connection.fetchrow(_FIND, drift_id)
         if row is None:
             return None
-        facts = ("old", "new", "run_id", "reason", "held_letters")
-        return DriftDetail(line=_line(row), **{name: row[name] for name in facts})
+        return DriftDetail(line=_line(row), old=row["old"], new=row["new"])
 
-    async def sample(self, drift_id: uuid.UUID) -> str | None:
-        """Return the record that showed it, as JSON cut to `SAMPLE_CHARACTERS`."""
+    async def sample(self, drift_id: uuid.UUID) -> Any:
+        """Return the record that showed it; None where none was kept."""
         async with self._database.connection() as connection:
-            found = await connection.fetchval(_SAMPLE, drift_id)
-        if found is None:
-            return None
-        return json.dumps(found, indent=2, ensure_ascii=False)[:SAMPLE_CHARACTERS]
+            return await connection.fetchval(_SAMPLE, drift_id)
 
 
 def _place(place: tuple[str, ...] | None) -> tuple[datetime | None, uuid.UUID | None]:

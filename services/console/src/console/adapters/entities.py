@@ -20,7 +20,7 @@ from console.adapters.entities_sql import (
     VALUES,
 )
 from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
-from console.domain.values import cut, shown
+from console.domain.values import shown
 from console.ports.entities import (
     RAW_CHARACTERS,
     VALUE_CHARACTERS,
@@ -198,7 +198,7 @@ def _values(
     return [
         FieldValue(
             **{name: value for name, value in row.items() if name != "losers"},
-            value=shown(told.get(row["field"]), VALUE_CHARACTERS),
+            value=told.get(row["field"]),
             as_of=ages.get((row["source_system"], row["external_id"])),
             losers=[_loser(item) for item in row["losers"]],
         )
@@ -209,8 +209,10 @@ def _values(
 def _loser(item: Mapping[str, Any]) -> Loser:
     return Loser(
         source=str(item.get("source")),
-        external_id=cut(str(item.get("external_id")), VALUE_CHARACTERS),
-        value=shown(item.get("value"), VALUE_CHARACTERS),
+        source_system=item.get("source_system"),
+        external_id=str(item.get("external_id")),
+        bronze_version=item.get("bronze_version"),
+        value=item.get("value"),
     )
 
 

@@ -38,7 +38,8 @@ with named as (
     group by 2
 )
 select h.entity_id, h.status, h.version, h.data_quality_score::float as score,
-    h.quality_flags as flags, h.updated_at, h.merged_into
+    h.quality_flags as flags, h.updated_at, h.merged_into,
+    case f.place when 1 then 'id' when 2 then 'key' else 'source' end as found_by
 from found f
 join silver.heads h on h.entity_type = $1 and h.entity_id = f.entity_id
 where $3::text is null or h.status = $3

@@ -60,15 +60,21 @@ select distinct service, kind from (
 """
 
 _COMMAND = """
-select s.command_id, s.topic, s.target, s.actor, s.sent_at, c.run_id, refused.message as refusal,
+select asked.command_id, coalesce(s.topic, c.topic, refused.topic) as topic,
+       coalesce(s.target, c.target, '') as target, coalesce(s.actor, c.requester, '') as actor,
+       coalesce(s.sent_at, c.received_at, refused.failed_at) as sent_at, c.run_id,
+       refused.message as refusal,
        coalesce(c.outcome, case when refused.message is not null then 'refused' end) as outcome
-from console.commands s
-left join meta.commands c on c.command_id = s.command_id and c.topic = s.topic
+from (select $1::text as command_id) asked
+left join console.commands s on s.command_id = asked.command_id
+left join meta.commands c
+    on c.command_id = asked.command_id and (s.topic is null or c.topic = s.topic)
 left join lateral (
-    select message from meta.dead_letters d
-    where d.failed_at >= s.sent_at and d.event_id = s.command_id and d.topic = s.topic
+    select d.message, d.topic, d.failed_at from meta.dead_letters d
+    where d.failed_at >= coalesce(s.sent_at, clock_timestamp() - interval '1 day')
+      and d.event_id = asked.command_id and (s.topic is null or d.topic = s.topic)
     limit 1) refused on true
-where s.command_id = $1
+where coalesce(s.topic, c.topic, refused.topic) is not null
 limit 1
 """
 
@@ -111,7 +117,7 @@ class PostgresRuns:
         return {name: sorted({row[name] for row in rows}) for name in ("service", "kind")}
 
     async def command(self, command_id: str) -> SentCommand | None:
-        """Return a command that was given here."""
+        """Return a command, given here or elsewhere."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(_COMMAND, command_id)
             if row is None:

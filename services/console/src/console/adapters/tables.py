@@ -11,7 +11,9 @@ from console.ports.tables import (
     PlanDetail,
     PlanLine,
     PreviewState,
+    RefreshFilter,
     RefreshLine,
+    SeenDatabase,
     SideState,
     TableDetail,
     TableLine,
@@ -36,7 +38,7 @@ _REFRESH = """
 f.plan_id, f.run_id::text as run_id, f.finished_at, f.table_key, f.mode, f.mode_reason, f.swap,
 f.window_low, f.window_high, f.watermark ->> 'text' as watermark, f.rows_read, f.rows_inserted,
 f.rows_updated, f.rows_deleted, f.rows_kept, f.masked, f.phases, f.schema_hash, f.checksum,
-f.undone_at, p.undo_until, p.requester
+f.undone_at, f.bytes_read, f.swap_attempts, p.undo_until, p.requester
 """
 
 _LATEST = f"""
@@ -51,6 +53,22 @@ select {_REFRESH} from refresher.refreshes f join refresher.plans p using (plan_
 where f.table_key = $1 order by f.finished_at desc limit $2
 """  # noqa: S608 - as above
 
+_REFRESHES = f"""
+select {_REFRESH} from refresher.refreshes f join refresher.plans p using (plan_id)
+where $1 = '' or f.table_key = $1 order by f.finished_at desc, f.id desc limit $2
+"""  # noqa: S608 - as above
+
+_LATEST_OF_ALL = f"""
+select distinct on (f.table_key) {_REFRESH}
+from refresher.refreshes f join refresher.plans p using (plan_id)
+order by f.table_key, f.finished_at desc limit {_TABLES}
+"""  # noqa: S608 - as above
+
+_DATABASES = """
+select role, fingerprint, last_seen_at from refresher.databases
+order by role, last_seen_at desc limit 100
+"""
+
 # Dry runs aside: they say what would be, not what is.
 _NEWEST_RUNS = f"""
 select {COLUMNS}
@@ -62,7 +80,8 @@ from unnest($1::text[]) as t (key) cross join unnest($2::text[]) as k (kind) cro
 
 _PLAN = """
 plan_id, run_id::text as run_id, target, status, requester, reason, created_at, decided_by,
-decided_at, applied_at, undo_until, is_forced, message
+decided_at, applied_at, undo_until, is_forced, message,
+coalesce(plan -> 'destructive', '[]') as destructive
 """
 
 _WAITING = f"""
@@ -128,6 +147,22 @@ class PostgresTables:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(_FIND_PLAN, name, _uuid(name))
         return None if row is None else PlanDetail(line=_plan(row), plan=row["plan"])
+
+    async def refreshes(self, wanted: RefreshFilter) -> Sequence[RefreshLine]:
+        """Return refreshes, the newest first."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_REFRESHES, wanted.table, wanted.limit)
+        return [_refresh(row) for row in rows]
+
+    async def latest(self) -> Sequence[RefreshLine]:
+        """Return the last refresh of every table that ever had one, by table."""
+        async with self._database.connection() as connection:
+            return [_refresh(row) for row in await connection.fetch(_LATEST_OF_ALL)]
+
+    async def databases(self) -> Sequence[SeenDatabase]:
+        """Return the databases that were seen, by role."""
+        async with self._database.connection() as connection:
+            return [SeenDatabase(**row) for row in await connection.fetch(_DATABASES)]
 
     async def preview(self, key: str, command_id: str) -> PreviewState | None:
         """Return rows that a command has asked for; None if there is no such command."""

@@ -6,6 +6,7 @@ A page costs the same wherever it lies, and rows that arrive meanwhile shift not
 import base64
 import binascii
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -23,6 +24,14 @@ class Page(Generic[T]):
     items: Sequence[T]
     next: str | None = None
     """Where the list goes on; None at its end."""
+
+
+def id_range(beginning: str) -> tuple[uuid.UUID, uuid.UUID] | tuple[None, None]:
+    """Return the first and the last id that begin so; nothing where every id does."""
+    digits = beginning.replace("-", "")[:32]
+    if not digits:
+        return None, None
+    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
 
 
 def encode_cursor(*place: str | int) -> str:

@@ -4,11 +4,15 @@ import json
 from typing import Any
 
 
-def shown(value: Any, longest: int) -> str | None:
+def shown(value: Any, longest: int, *, indent: int | None = None) -> str | None:
     """Return a value as text: texts as they are, the rest as JSON; None stays None."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, default=str, indent=indent)
+    )
     return cut(text, longest)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from console.domain.credentials import API_TOKEN_PREFIX, digest
 from console.domain.principals import Principal
-from console.ports.identity import SessionLimits, Sessions, Tokens
+from console.ports.identity import Bearers, SessionLimits, Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Identify:
     """Finds the principal behind a cookie or a bearer token."""
 
     sessions: Sessions
-    tokens: Tokens
+    tokens: Bearers
     limits: SessionLimits
 
     async def by_cookie(self, cookie: str, *, touches: bool = True) -> Principal | None:

@@ -20,6 +20,10 @@ class Commands(Protocol):
     ) -> str:
         """Give a command in somebody's name, and write the audit entry, in one transaction.
 
-        Returns the command's id; `/commands/{id}` follows it to its run.
+        Returns the command's id; `/commands/{id}` follows it to its run. A command that says its
+        own id is given once, however often it is asked for.
+
+        Raises:
+            RefusedError: the id is that of another command.
         """
         ...

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from console.domain.paging import Page
+from console.ports.ids import IdBeginning
 
 BODY_BYTES = 16 * 1024
 """Of a body; the rest is cut off before it leaves the database."""
@@ -20,11 +21,15 @@ def _none_if_empty(value: object) -> object:
     return value or None  # a form sends the empty choice as an empty text
 
 
+def _without_empty(value: object) -> object:
+    items = (value,) if isinstance(value, str) else value
+    return tuple(item for item in items if item) if isinstance(items, (list, tuple)) else items
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterGroup:
-    """Open letters with one reason, of one consumer."""
+    """Letters with one reason, of one consumer."""
 
-    service: str
     consumer: str
     topic: str
     category: str
@@ -58,10 +63,18 @@ class LetterLine:
     attempts: int
     replays: int
     size: int
+    is_cut: bool
+    chain: str
+    """From the error to its first cause."""
+
+    drift_id: uuid.UUID | None
+    replay_of: uuid.UUID | None
     failed_at: datetime
     status: LetterStatus
     decided_at: datetime | None
     decided_by: str | None
+    decision_reason: str | None
+    run_id: uuid.UUID | None
 
     @property
     def dead_topic(self) -> str:
@@ -75,15 +88,7 @@ class LetterDetail:
 
     line: LetterLine
     headers: Mapping[str, Any]
-    chain: Sequence[str]
-    """From the error to its first cause."""
-
     key: str | None
-    is_cut: bool
-    drift_id: uuid.UUID | None
-    replay_of: uuid.UUID | None
-    run_id: uuid.UUID | None
-    decision_reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,16 @@ class LetterBody:
     size: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterMessage:
+    """A letter's message, byte by byte, in base64."""
+
+    key: str | None
+    value: str | None
+    headers: Sequence[Sequence[str | None]]
+    """Names and values as they came in; a name may stand there twice."""
+
+
 class LetterFilter(BaseModel):
     """Which letters; None and an empty text are no condition."""
 
@@ -110,7 +125,12 @@ class LetterFilter(BaseModel):
     topic: str = Field("", max_length=250)
     category: str = Field("", max_length=100)
     error_class: str = Field("", max_length=200)
-    event_id: str = Field("", max_length=500)
+    event_id: Annotated[tuple[str, ...], BeforeValidator(_without_empty)] = ()
+    failed_after: Annotated[datetime | None, BeforeValidator(_none_if_empty)] = None
+    """At this time or later."""
+
+    failed_before: Annotated[datetime | None, BeforeValidator(_none_if_empty)] = None
+    id: IdBeginning = ""
     drift_id: Annotated[uuid.UUID | None, BeforeValidator(_none_if_empty)] = None
     cursor: str = Field("", max_length=200)
 
@@ -118,8 +138,8 @@ class LetterFilter(BaseModel):
 class DeadLetters(Protocol):
     """What was rejected."""
 
-    async def groups(self) -> Sequence[LetterGroup]:
-        """Return open letters by reason and consumer, the most first."""
+    async def groups(self, wanted: LetterFilter) -> Sequence[LetterGroup]:
+        """Return letters by reason and consumer, the most first."""
         ...
 
     async def list(self, wanted: LetterFilter) -> Page[LetterLine]:
@@ -140,6 +160,10 @@ class DeadLetters(Protocol):
 
     async def body(self, letter_id: uuid.UUID) -> LetterBody | None:
         """Return a letter's body, cut to `BODY_BYTES`."""
+        ...
+
+    async def message(self, letter_id: uuid.UUID) -> LetterMessage | None:
+        """Return a letter's message as it came in."""
         ...
 
 

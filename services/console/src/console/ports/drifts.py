@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from console.domain.paging import Page
+from console.ports.ids import IdBeginning
 
 DriftStatus = Literal["noted", "waiting", "accepted", "rejected"]
 
@@ -28,9 +29,14 @@ class DriftLine:
     status: DriftStatus
     changes: Sequence[Mapping[str, Any]]
     affected: Sequence[str]
+    held_letters: int
+    """Open dead letters that it holds back, at most `COUNTED` + 1."""
+
+    run_id: uuid.UUID | None
     detected_at: datetime
     decided_at: datetime | None
     decided_by: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +46,13 @@ class DriftDetail:
     line: DriftLine
     old: Mapping[str, Any]
     new: Mapping[str, Any]
-    run_id: uuid.UUID | None
-    reason: str | None
-    held_letters: int
-    """Open dead letters that it holds back, at most `COUNTED` + 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSample:
+    """The record that showed a change."""
+
+    sample: Any
 
 
 class DriftFilter(BaseModel):
@@ -56,6 +65,7 @@ class DriftFilter(BaseModel):
     dataset: str = Field("", max_length=250)
     """A part of the data set's name."""
 
+    id: IdBeginning = ""
     cursor: str = Field("", max_length=200)
 
 
@@ -74,10 +84,9 @@ class Drifts(Protocol):
         """Return a change."""
         ...
 
-    async def sample(self, drift_id: uuid.UUID) -> str | None:
-        """Return the record that showed it, as JSON cut to `SAMPLE_CHARACTERS`."""
+    async def sample(self, drift_id: uuid.UUID) -> Any:
+        """Return the record that showed it; None where none was kept."""
         ...
 
 
-COUNTED = 100_000
-SAMPLE_CHARACTERS = 16_000
+COUNTED = 10_000

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from console.domain.paging import Page
 
 VALUE_CHARACTERS = 1000
-"""Of a value; a longer one is cut."""
+"""Of a value on a page, and in the history; a longer one is cut."""
 
 RAW_CHARACTERS = 32_000
 """Of a bronze record."""
@@ -49,6 +49,9 @@ class RecordLine:
     names: Sequence[str] = ()
     """Its natural keys: the values by which people look for it."""
 
+    found_by: Literal["id", "key", "source"] | None = None
+    """How a search means it: by its own id, a natural key, or the id at a source."""
+
 
 class RecordFilter(BaseModel):
     """Which records; an empty text is no condition."""
@@ -69,8 +72,10 @@ class Loser:
     """What another source said."""
 
     source: str
+    source_system: str | None
     external_id: str
-    value: str | None
+    bronze_version: int | None
+    value: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,7 @@ class FieldValue:
     """One value and where it comes from."""
 
     field: str
-    value: str | None
+    value: Any
     rule: str
     source: str | None
     source_system: str | None

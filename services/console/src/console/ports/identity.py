@@ -85,12 +85,16 @@ class Sessions(Protocol):
         ...
 
 
-class Tokens(Protocol):
-    """Tokens for the API."""
+class Bearers(Protocol):
+    """Who stands behind a token."""
 
     async def find(self, token_hash: bytes) -> Principal | None:
         """Return for whom a token speaks; None when it does not count (any more)."""
         ...
+
+
+class Tokens(Bearers, Protocol):
+    """Tokens for the API."""
 
     async def add(
         self, token_hash: bytes, *, user_id: uuid.UUID, label: str, role: Role, expires_at: datetime

@@ -102,7 +102,7 @@ class RunDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentCommand:
-    """A command that was given here, and what came of it."""
+    """A command, and what came of it; one that was given elsewhere is known once it was read."""
 
     command_id: str
     topic: str
@@ -132,7 +132,7 @@ class Runs(Protocol):
         ...
 
     async def command(self, command_id: str) -> SentCommand | None:
-        """Return a command that was given here."""
+        """Return a command, given here or elsewhere."""
         ...
 
     async def command_body(self, run_id: uuid.UUID) -> tuple[str, Mapping[str, Any]] | None:

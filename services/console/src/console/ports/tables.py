@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from console.ports.runs import RunLine
 
 Side = Literal["source", "target"]
@@ -24,6 +26,7 @@ class SideState:
 class RefreshLine:
     """What one refresh did to a table."""
 
+    table_key: str
     plan_id: str
     run_id: str
     finished_at: datetime
@@ -34,6 +37,7 @@ class RefreshLine:
     window_high: str | None
     watermark: str | None
     rows_read: int
+    bytes_read: int
     rows_inserted: int
     rows_updated: int
     rows_deleted: int
@@ -42,6 +46,7 @@ class RefreshLine:
     phases: Mapping[str, float]
     schema_hash: str
     checksum: str | None
+    swap_attempts: int
     undone_at: datetime | None
     undo_until: datetime | None
     requester: str
@@ -122,6 +127,8 @@ class PlanLine:
     undo_until: datetime | None
     is_forced: bool
     message: str | None
+    destructive: Sequence[str]
+    """What it destroys, in sentences; the reason why a plan waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +147,24 @@ class TableDetail:
     history: Sequence[RefreshLine]
     runs: Sequence[RunLine]
     plans: Sequence[PlanLine]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenDatabase:
+    """A database that a refresh has read or written."""
+
+    role: str
+    fingerprint: str
+    last_seen_at: datetime
+
+
+class RefreshFilter(BaseModel):
+    """Which refreshes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    table: str = Field("", max_length=500)
+    limit: int = Field(50, ge=1, le=1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +200,18 @@ class Tables(Protocol):
 
     async def plan(self, name: str) -> PlanDetail | None:
         """Return a plan by its id, or by the id of the run that made it."""
+        ...
+
+    async def refreshes(self, wanted: RefreshFilter) -> Sequence[RefreshLine]:
+        """Return refreshes, the newest first."""
+        ...
+
+    async def latest(self) -> Sequence[RefreshLine]:
+        """Return the last refresh of every table that ever had one, by table."""
+        ...
+
+    async def databases(self) -> Sequence[SeenDatabase]:
+        """Return the databases that were seen, by role."""
         ...
 
     async def preview(self, key: str, command_id: str) -> PreviewState | None:

@@ -49,6 +49,19 @@ ACCESS: Mapping[str, Role | None] = {
     "POST /api/v1/runs/{run_id}/cancel": Role.OPERATOR,
     "POST /api/v1/runs/{run_id}/retry": Role.OPERATOR,
     "GET /api/v1/commands/{command_id}": Role.VIEWER,
+    "GET /api/v1/run-log": Role.VIEWER,
+    # --- every command, for programs; what one says may need more (`domain/needed_roles.py`) ---
+    "POST /api/v1/commands/scan.requested": Role.OPERATOR,
+    "POST /api/v1/commands/flow.requested": Role.OPERATOR,
+    "POST /api/v1/commands/transform.requested": Role.OPERATOR,
+    "POST /api/v1/commands/refresh.requested": Role.OPERATOR,
+    "POST /api/v1/commands/refresh.preview-requested": Role.OPERATOR,
+    "POST /api/v1/commands/refresh.approve-requested": Role.APPROVER,
+    "POST /api/v1/commands/refresh.undo-requested": Role.OPERATOR,
+    "POST /api/v1/commands/wrds-sync.requested": Role.OPERATOR,
+    "POST /api/v1/commands/replay.requested": Role.OPERATOR,
+    "POST /api/v1/commands/schema.decision-requested": Role.APPROVER,
+    "POST /api/v1/commands/run.cancel-requested": Role.OPERATOR,
     # --- who did what, and who may ---
     "GET /audit": Role.OPERATOR,
     "GET /api/v1/audit": Role.OPERATOR,
@@ -92,6 +105,11 @@ ACCESS: Mapping[str, Role | None] = {
     "POST /api/v1/tables/{key}/preview": Role.OPERATOR,
     "GET /api/v1/tables/{key}/previews/{command_id}": Role.OPERATOR,
     "GET /api/v1/tables/{key}/plans/{plan_id}": Role.VIEWER,
+    "GET /api/v1/plans": Role.VIEWER,
+    "GET /api/v1/plans/{plan_id}": Role.VIEWER,
+    "GET /api/v1/refreshes": Role.VIEWER,
+    "GET /api/v1/refreshes/latest": Role.VIEWER,
+    "GET /api/v1/refreshes/databases": Role.VIEWER,
     "POST /api/v1/tables/{key}/plans/{plan_id}/approve": Role.APPROVER,
     "POST /api/v1/tables/{key}/plans/{plan_id}/undo": Role.OPERATOR,
     # --- data sets ---
@@ -119,9 +137,10 @@ ACCESS: Mapping[str, Role | None] = {
     "GET /dead-letters/decisions/new": Role.OPERATOR,
     "POST /dead-letters/decisions/new": Role.OPERATOR,
     "GET /api/v1/dead-letters": Role.VIEWER,
-    "GET /api/v1/dead-letters/groups/open": Role.VIEWER,
+    "GET /api/v1/letter-groups": Role.VIEWER,
     "GET /api/v1/dead-letters/{letter_id}": Role.VIEWER,
     "GET /api/v1/dead-letters/{letter_id}/body": Role.OPERATOR,
+    "GET /api/v1/dead-letters/{letter_id}/message": Role.OPERATOR,
     "POST /api/v1/dead-letters/decisions/new": Role.OPERATOR,
     # --- schema drift ---
     "GET /drifts": Role.VIEWER,
@@ -129,6 +148,7 @@ ACCESS: Mapping[str, Role | None] = {
     "POST /drifts/{drift_id}/decision": Role.APPROVER,
     "GET /api/v1/drifts": Role.VIEWER,
     "GET /api/v1/drifts/{drift_id}": Role.VIEWER,
+    "GET /api/v1/drifts/{drift_id}/sample": Role.OPERATOR,
     "POST /api/v1/drifts/{drift_id}/decision": Role.APPROVER,
 }
 

@@ -27,5 +27,6 @@ def local_path(address: str) -> str:
 def list_address(path: str, wanted: BaseModel, cursor: str = "") -> str:
     """Return the address of a list under the same conditions, from another place on."""
     given = wanted.model_dump(mode="json", exclude_defaults=True) | {"cursor": cursor}
-    query = urlencode({name: value for name, value in given.items() if value not in ("", None)})
+    told = {name: value for name, value in given.items() if value not in ("", None)}
+    query = urlencode(told, doseq=True)
     return f"{path}?{query}" if query else path

@@ -11,9 +11,10 @@ from starlette.types import ASGIApp
 
 from chassis.errors import PermanentError, TransientError
 from chassis.logs import get_logger
-from console.errors import NotFoundError, RefusedError
+from console.errors import ForbiddenError, NotFoundError, RefusedError
 from console.web import (
     audit,
+    commands,
     datasets,
     dead_letters,
     drifts,
@@ -42,6 +43,7 @@ ROUTERS = (
     events.router,
     overview.router,
     runs.router,
+    commands.router,
     audit.router,
     users.router,
     sources.router,
@@ -54,13 +56,22 @@ ROUTERS = (
 """Every page's routes; a new page adds its router here."""
 
 
-def build_application(context: Context, site: Site) -> ASGIApp:
-    """Return the application, with everything that guards it."""
+def build_application(context: Context, site: Site, *, hides_failures: bool = True) -> ASGIApp:
+    """Return the application, with everything that guards it.
+
+    Args:
+        context: What routes work with.
+        site: Where it is found.
+        hides_failures: Whether those who ask are told no more of a failure than that there was
+            one. Otherwise it is raised through the application, to a caller in this process.
+    """
     app = build_routes()
     app.state.context = context
     app.state.site = site
     answers = Answers(context.renderer)
     _answer_errors(app, answers)
+    if hides_failures:
+        _answer_failures(app, answers)
     guard = Guard(
         app, site=site, access=AccessTable(ACCESS), identify=context.identify, answers=answers
     )
@@ -99,9 +110,24 @@ def _answer_errors(app: FastAPI, answers: Answers) -> None:
     async def refused(request: Request, error: Exception) -> Response:
         return answers.error(request, HTTPStatus.CONFLICT, str(error))
 
+    async def forbidden(request: Request, error: Exception) -> Response:
+        return answers.error(request, HTTPStatus.FORBIDDEN, str(error))
+
     async def invalid(request: Request, error: Exception) -> Response:
         return answers.error(request, HTTPStatus.UNPROCESSABLE_ENTITY, _explain(error))
 
+    async def by_status(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        return answers.error(request, HTTPStatus(status), HTTPStatus(status).description)
+
+    app.add_exception_handler(NotFoundError, not_found)
+    app.add_exception_handler(RefusedError, refused)
+    app.add_exception_handler(ForbiddenError, forbidden)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, by_status)
+
+
+def _answer_failures(app: FastAPI, answers: Answers) -> None:
     async def unavailable(request: Request, error: Exception) -> Response:
         get_logger().warning("request_failed", path=request.url.path, error=error)
         return answers.unavailable(request)
@@ -112,16 +138,8 @@ def _answer_errors(app: FastAPI, answers: Answers) -> None:
             request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; the log has it."
         )
 
-    async def by_status(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        return answers.error(request, HTTPStatus(status), HTTPStatus(status).description)
-
-    app.add_exception_handler(NotFoundError, not_found)
-    app.add_exception_handler(RefusedError, refused)
-    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(TransientError, unavailable)
     app.add_exception_handler(PermanentError, failed)
-    app.add_exception_handler(HTTPException, by_status)
     app.add_exception_handler(Exception, failed)
 
 

@@ -26,6 +26,7 @@ from console.ports.drifts import Drifts
 from console.ports.entities import Entities
 from console.ports.identity import Tokens, Users
 from console.ports.overview import Overviews
+from console.ports.run_log import RunLog
 from console.ports.runs import Runs
 from console.ports.services import Probes, Services
 from console.ports.sources import Sources
@@ -53,6 +54,7 @@ class Context:
     audit: Audit
     commands: Commands
     runs: Runs
+    run_log: RunLog
     sources: Sources
     tables: Tables
     datasets: Datasets

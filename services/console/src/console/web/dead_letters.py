@@ -16,6 +16,7 @@ from console.ports.dead_letters import (
     LetterFilter,
     LetterGroup,
     LetterLine,
+    LetterMessage,
     dead_topic_of,
 )
 from console.web.answers import Accepted
@@ -68,7 +69,7 @@ async def show_letters(view: CurrentView, wanted: Wanted) -> Response:
     letters = view.context.dead_letters
     return view.page(
         "dead_letters.html",
-        groups=await letters.groups(),
+        groups=await letters.groups(LetterFilter()),
         letters=await letters.list(wanted),
         choices=await letters.choices(),
         wanted=wanted,
@@ -109,10 +110,10 @@ async def list_letters(view: CurrentView, wanted: Wanted) -> Page[LetterLine]:
     return await view.context.dead_letters.list(wanted)
 
 
-@api.get("/dead-letters/groups/open")
-async def list_groups(view: CurrentView) -> list[LetterGroup]:
-    """Return open letters by reason and consumer, the most first."""
-    return list(await view.context.dead_letters.groups())
+@api.get("/letter-groups")
+async def list_groups(view: CurrentView, wanted: Wanted) -> list[LetterGroup]:
+    """Return letters by reason and consumer, the most first; by default those that are open."""
+    return list(await view.context.dead_letters.groups(wanted))
 
 
 @api.get("/dead-letters/{letter_id}")
@@ -125,6 +126,17 @@ async def read_letter(view: CurrentView, letter_id: str) -> LetterDetail:
 async def read_body(view: CurrentView, letter_id: str) -> LetterBody:
     """Return the beginning of a letter's body; every look is audited."""
     return await _body(view, await _find(view, letter_id))
+
+
+@api.get("/dead-letters/{letter_id}/message")
+async def read_message(view: CurrentView, letter_id: str) -> LetterMessage:
+    """Return a letter's message byte by byte; every look is audited."""
+    letter = await _find(view, letter_id)
+    message = await view.context.dead_letters.message(letter.line.id)
+    if message is None:
+        raise NotFoundError
+    await _note(view, letter)
+    return message
 
 
 @api.post("/dead-letters/decisions/new", status_code=202)
@@ -160,13 +172,17 @@ async def _body(view: View, letter: LetterDetail) -> LetterBody:
     if body is None:
         raise NotFoundError
     if view.is_navigation:
-        await view.context.audit.record(
-            view.principal.name,
-            "dead-letter.viewed",
-            subject=letter.line.dead_topic,
-            details={"letter_id": str(letter.line.id), "event_id": letter.line.event_id},
-        )
+        await _note(view, letter)
     return body
+
+
+async def _note(view: View, letter: LetterDetail) -> None:
+    await view.context.audit.record(
+        view.principal.name,
+        "dead-letter.viewed",
+        subject=letter.line.dead_topic,
+        details={"letter_id": str(letter.line.id), "event_id": letter.line.event_id},
+    )
 
 
 router = APIRouter()

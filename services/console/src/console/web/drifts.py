@@ -1,7 +1,7 @@
 """Schema drift: what changed at a source, and accepting or rejecting it."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,12 +9,16 @@ from starlette.responses import Response
 
 from console.domain.paging import Page
 from console.domain.roles import Role
+from console.domain.values import shown
 from console.errors import NotFoundError, RefusedError
-from console.ports.drifts import DriftDetail, DriftFilter, DriftLine
+from console.ports.drifts import DriftDetail, DriftFilter, DriftLine, DriftSample
 from console.web.answers import Accepted
 from console.web.context import CurrentView, View, as_id
 from contracts.schemas import Decision, SchemaDecisionRequested
 from contracts.topics import SCHEMA_DECISION_REQUESTED
+
+SAMPLE_CHARACTERS = 16_000
+"""Of a sample, on its page."""
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1", tags=["schema drift"])
@@ -46,12 +50,12 @@ async def show_drifts(view: CurrentView, wanted: Wanted) -> Response:
 async def show_drift(view: CurrentView, drift_id: str) -> Response:
     """Show a change; the record that showed it only to those who may see values."""
     drift = await _find(view, drift_id)
-    sample = await _sample(view, drift) if view.principal.may(Role.OPERATOR) else None
+    told = await _sample(view, drift) if view.principal.may(Role.OPERATOR) else None
     return view.page(
         "drift.html",
         drift=drift,
         line=drift.line,
-        sample=sample,
+        sample=shown(told, SAMPLE_CHARACTERS, indent=2),
         old=_lines(drift.old),
         new=_lines(drift.new),
     )
@@ -75,6 +79,12 @@ async def list_drifts(view: CurrentView, wanted: Wanted) -> Page[DriftLine]:
 async def read_drift(view: CurrentView, drift_id: str) -> DriftDetail:
     """Return a change."""
     return await _find(view, drift_id)
+
+
+@api.get("/drifts/{drift_id}/sample")
+async def read_sample(view: CurrentView, drift_id: str) -> DriftSample:
+    """Return the record that showed a change; every look is audited."""
+    return DriftSample(await _sample(view, await _find(view, drift_id)))
 
 
 @api.post("/drifts/{drift_id}/decision", status_code=202)
@@ -106,7 +116,7 @@ async def _find(view: View, drift_id: str) -> DriftDetail:
     return drift
 
 
-async def _sample(view: View, drift: DriftDetail) -> str | None:
+async def _sample(view: View, drift: DriftDetail) -> Any:
     sample = await view.context.drifts.sample(drift.line.id)
     if sample is not None and view.is_navigation:
         await view.context.audit.record(

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from console.domain.values import shown
+from console.ports.entities import VALUE_CHARACTERS
 from console.ports.overview import COUNT_LIMIT
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -97,6 +99,11 @@ def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def value(told: Any) -> str | None:
+    """Return a value of a record as text that a page bears; None stays None."""
+    return shown(told, VALUE_CHARACTERS)
+
+
 def pair(value: str) -> tuple[str, str]:
     """Return a choice whose text is its value."""
     return value, value
@@ -113,4 +120,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "pair": pair,
     "at_most": at_most,
     "compact": compact,
+    "value": value,
 }

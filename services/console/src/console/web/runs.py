@@ -9,6 +9,7 @@ from console.domain.needed_roles import needed_role
 from console.domain.paging import Page
 from console.errors import NotFoundError, RefusedError
 from console.handlers.act import cancel_run, repeat_run
+from console.ports.run_log import EndedRun, LogFilter
 from console.ports.runs import RunDetail, RunFilter, RunLine, SentCommand
 from console.web.answers import Accepted
 from console.web.context import CurrentView, View, as_id
@@ -64,6 +65,12 @@ async def show_command(view: CurrentView, command_id: str) -> Response:
 async def list_runs(view: CurrentView, wanted: Wanted) -> Page[RunLine]:
     """Return runs, the newest first."""
     return await view.context.runs.list(wanted)
+
+
+@api.get("/run-log")
+async def list_ended(view: CurrentView, wanted: Annotated[LogFilter, Query()]) -> list[EndedRun]:
+    """Return runs that have ended: the last, the latest of every task, or those that failed."""
+    return list(await view.context.run_log.list(wanted))
 
 
 @api.get("/runs/{run_id}")

@@ -1,13 +1,23 @@
 """Tables: how production and UAT compare, refreshes, plans to approve, masked rows."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from console.errors import NotFoundError, RefusedError
-from console.ports.tables import PlanDetail, PreviewState, Side, TableDetail, TableLine
+from console.ports.tables import (
+    PlanDetail,
+    PlanLine,
+    PreviewState,
+    RefreshFilter,
+    RefreshLine,
+    SeenDatabase,
+    Side,
+    TableDetail,
+    TableLine,
+)
 from console.web.answers import Accepted
 from console.web.context import CurrentView, View
 from contracts.commands import (
@@ -153,6 +163,41 @@ async def read_table(view: CurrentView, key: str) -> TableDetail:
 async def read_plan(view: CurrentView, key: str, plan_id: str) -> PlanDetail:
     """Return a plan with every statement."""
     return await _plan(view, key, plan_id)
+
+
+@api.get("/plans")
+async def list_waiting(view: CurrentView) -> list[PlanLine]:
+    """Return the plans that wait for approval, the newest first."""
+    return list(await view.context.tables.waiting())
+
+
+@api.get("/plans/{plan_id}")
+async def read_any_plan(view: CurrentView, plan_id: str) -> PlanDetail:
+    """Return a plan by its id, or by the id of the run that made it."""
+    plan = await view.context.tables.plan(plan_id)
+    if plan is None:
+        raise NotFoundError
+    return plan
+
+
+@api.get("/refreshes")
+async def list_refreshes(
+    view: CurrentView, wanted: Annotated[RefreshFilter, Query()]
+) -> list[RefreshLine]:
+    """Return refreshes, the newest first."""
+    return list(await view.context.tables.refreshes(wanted))
+
+
+@api.get("/refreshes/latest")
+async def list_latest(view: CurrentView) -> list[RefreshLine]:
+    """Return the last refresh of every table that ever had one."""
+    return list(await view.context.tables.latest())
+
+
+@api.get("/refreshes/databases")
+async def list_databases(view: CurrentView) -> list[SeenDatabase]:
+    """Return the databases that refreshes have read and written."""
+    return list(await view.context.tables.databases())
 
 
 @api.get("/tables/{key}/previews/{command_id}")
