@@ -10,6 +10,7 @@ from transformer.domain.entity import Entity
 from transformer.domain.identity import KeyValue, Record
 from transformer.domain.identity_keys import Keys
 from transformer.domain.neighbourhood import Known, Resolution
+from transformer.domain.outcomes import Outcomes
 from transformer.domain.records import FirstSeen, Head, Outcome
 from transformer.domain.references import Use
 from transformer.domain.shadow import Compared, Shadow, Slice
@@ -212,7 +213,7 @@ class Merger(Protocol):
 
     async def merge(
         self, entity: Entity, entity_ids: Sequence[str], heads: Sequence[Head]
-    ) -> list[Outcome]:
+    ) -> Outcomes:
         """Run `transformer.domain.merge.merge`: one outcome per entity, in sorted order."""
         ...
 

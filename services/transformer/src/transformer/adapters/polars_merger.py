@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from transformer.domain.entity import Entity
 from transformer.domain.identity_keys import Keys, keys_of
 from transformer.domain.merge import merge
-from transformer.domain.records import Head, Outcome
+from transformer.domain.outcomes import Outcomes
+from transformer.domain.records import Head
 
 
 class PolarsMerger:
@@ -23,7 +24,7 @@ class PolarsMerger:
 
     async def merge(
         self, entity: Entity, entity_ids: Sequence[str], heads: Sequence[Head]
-    ) -> list[Outcome]:
+    ) -> Outcomes:
         """Compute the silver state of entities; one outcome each, in sorted order."""
         work = functools.partial(merge, entity, entity_ids, heads)
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

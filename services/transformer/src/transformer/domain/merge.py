@@ -5,8 +5,8 @@ results make no difference.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -20,20 +20,49 @@ from transformer.domain.frames import (
     ROW,
     Candidates,
     child_frame,
+    moments,
     rank_candidates,
     winner_of,
 )
-from transformer.domain.hashing import hash_contents, hash_state
+from transformer.domain.hashing import hash_contents
+from transformer.domain.outcomes import (
+    BRONZE_AT,
+    BRONZE_VERSIONS,
+    CONTENT_HASH,
+    FLAGS,
+    SCORE,
+    VERSION_IDS,
+    Outcomes,
+    lay_out,
+    no_records,
+)
 from transformer.domain.provenance import origins_of
-from transformer.domain.records import Absent, Basis, Head, Merged, Outcome, Rejected
+from transformer.domain.records import Head
 from transformer.domain.rules import ColumnType, Disagreement
 
-FLAGS = "@flags"
 POINTS = "@points"
-VERSION_IDS = "@version_ids"
 
 
-def merge(entity: Entity, entity_ids: Iterable[str], heads: Sequence[Head]) -> list[Outcome]:
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """What was made of the entities that have live records."""
+
+    records: pl.DataFrame
+    children: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    rejected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Why others have no record."""
+
+    def __add__(self, other: "_Computed") -> "_Computed":
+        tables = self.children.keys() | other.children.keys()
+        parts = (self.children, other.children)
+        return _Computed(
+            pl.concat([self.records, other.records]),
+            {name: pl.concat(part[name] for part in parts if name in part) for name in tables},
+            {**self.rejected, **other.rejected},
+        )
+
+
+def merge(entity: Entity, entity_ids: Iterable[str], heads: Sequence[Head]) -> Outcomes:
     """Compute the silver state of entities.
 
     Args:
@@ -41,41 +70,31 @@ def merge(entity: Entity, entity_ids: Iterable[str], heads: Sequence[Head]) -> l
         entity_ids: Which; each gets one outcome, in sorted order.
         heads: All their bronze heads, tombstones included, in any order.
     """
-    wanted = sorted(set(entity_ids))
-    bases = _bases(wanted, heads)
-    live = [head for head in heads if not head.is_deleted]
-    computed = {item.entity_id: item for item in _merge_isolated(entity, live, bases)}
-    return [
-        computed.get(entity_id) or _absent(entity, entity_id, bases[entity_id])
-        for entity_id in wanted
-    ]
+    bases = _bases(sorted(set(entity_ids)), heads)
+    computed = _merge_isolated(entity, [head for head in heads if not head.is_deleted])
+    frame = lay_out(entity, bases, computed.records, rejected=computed.rejected)
+    return Outcomes(entity, frame, computed.children)
 
 
-def _merge_isolated(
-    entity: Entity, live: Sequence[Head], bases: Mapping[str, Basis]
-) -> list[Merged | Rejected]:
+def _merge_isolated(entity: Entity, live: Sequence[Head]) -> _Computed:
     """Merge together; if a strange value breaks an expression, its record alone fails (S2-28)."""
     try:
-        return _merge(entity, live, bases)
+        return _merge(entity, live)
     except PolarsError as error:
         ids = sorted({head.entity_id for head in live})
         if len(ids) == 1:
-            reason = str(error).strip().splitlines()[0]
-            basis = bases[ids[0]]
-            return [_rejected(entity, ids[0], basis, reasons=(f"a rule failed: {reason}",))]
+            reason = f"a rule failed: {str(error).strip().splitlines()[0]}"
+            return _Computed(no_records(entity), rejected={ids[0]: (reason,)})
         # Halved, so that one strange record among thousands costs a few merges and not thousands.
         first = set(ids[: len(ids) // 2])
-        return [
-            *_merge_isolated(entity, [head for head in live if head.entity_id in first], bases),
-            *_merge_isolated(entity, [head for head in live if head.entity_id not in first], bases),
-        ]
+        return _merge_isolated(
+            entity, [head for head in live if head.entity_id in first]
+        ) + _merge_isolated(entity, [head for head in live if head.entity_id not in first])
 
 
-def _merge(
-    entity: Entity, live: Sequence[Head], bases: Mapping[str, Basis]
-) -> list[Merged | Rejected]:
+def _merge(entity: Entity, live: Sequence[Head]) -> _Computed:
     if not live:
-        return []
+        return _Computed(no_records(entity))
     candidates = rank_candidates(entity, live)
     merged = _survivors(entity, candidates.frame)
     children = _children(entity, candidates, merged)
@@ -85,16 +104,12 @@ def _merge(
     merged = merged.with_columns(
         quality.flags_of(entity).alias(FLAGS), quality.points_of(entity).alias(POINTS)
     )
-    failures = _failures(entity, merged)
+    rejected = _failures(entity, merged)
     contributing = set(merged[ENTITY].to_list())
     for entity_id in {head.entity_id for head in live} - contributing:
-        failures[entity_id] = ("no source of the rules takes the record",)
-    rejected = [
-        _rejected(entity, entity_id, bases[entity_id], reasons=reasons)
-        for entity_id, reasons in failures.items()
-    ]
-    passed = merged.filter(~pl.col(ENTITY).is_in(list(failures)))
-    return [*rejected, *_records(entity, candidates, passed, children, bases)]
+        rejected[entity_id] = ("no source of the rules takes the record",)
+    passed = merged.filter(~pl.col(ENTITY).is_in(list(rejected))) if rejected else merged
+    return _Computed(_records(entity, candidates, passed, children), children, rejected)
 
 
 def _survivors(entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
@@ -205,49 +220,18 @@ def _records(
     candidates: Candidates,
     merged: pl.DataFrame,
     children: Mapping[str, pl.DataFrame],
-    bases: Mapping[str, Basis],
-) -> list[Merged]:
-    rows_of = {table: _rows_by_entity(frame) for table, frame in children.items()}
-    origins = origins_of(entity, candidates, merged)
+) -> pl.DataFrame:
+    """Add what is written beside the values: score, provenance, hash."""
     hashes = hash_contents(merged, (*entity.columns, VERSION_IDS, FLAGS, POINTS), children)
-    values = merged.select(entity.columns).rows()
-    labels = merged.select(ENTITY, VERSION_IDS, FLAGS, POINTS).rows()
-    return [
-        _record(
-            entity,
-            bases[entity_id],
-            entity_id=entity_id,
-            values=row,
-            version_ids=tuple(ids),
-            score=quality.score(points),
-            flags=tuple(flags),
-            children={table: found.get(entity_id, []) for table, found in rows_of.items()},
-            origins=origins[entity_id],
-            content_hash=hashes[entity_id],
-        )
-        for (entity_id, ids, flags, points), row in zip(labels, values, strict=True)
-    ]
-
-
-def _record(entity: Entity, basis: Basis, **parts: Any) -> Merged:
-    state_hash = hash_state(entity, basis, content=parts["content_hash"], origins=parts["origins"])
-    return Merged(
-        basis=basis,
-        state_hash=state_hash,
-        ruleset_version=entity.config.ruleset_version,
-        rules_hash=entity.rules_hash,
-        **parts,
+    origins = origins_of(entity, candidates, merged)
+    return (
+        merged.with_columns(hashes.alias(CONTENT_HASH), quality.score_of(POINTS).alias(SCORE))
+        .join(origins, on=ENTITY, how="left", maintain_order="left")
+        .select(no_records(entity).columns)
     )
 
 
-def _rows_by_entity(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
-    found: dict[str, list[tuple[Any, ...]]] = {}
-    for entity_id, *row in frame.rows():
-        found.setdefault(entity_id, []).append(tuple(row))
-    return found
-
-
-def _bases(entity_ids: Iterable[str], heads: Sequence[Head]) -> dict[str, Basis]:
+def _bases(entity_ids: Iterable[str], heads: Sequence[Head]) -> pl.DataFrame:
     """Return the newest time and the sum of the versions behind each entity."""
     newest: dict[str, datetime] = {}
     versions: dict[str, int] = dict.fromkeys(entity_ids, 0)
@@ -256,15 +240,11 @@ def _bases(entity_ids: Iterable[str], heads: Sequence[Head]) -> dict[str, Basis]
         versions[entity_id] += head.version
         if entity_id not in newest or newest[entity_id] < head.stored_at:
             newest[entity_id] = head.stored_at
-    return {key: Basis(newest.get(key), total) for key, total in versions.items()}
-
-
-def _absent(entity: Entity, entity_id: str, basis: Basis) -> Absent:
-    return Absent(entity_id, basis, hash_state(entity, basis, content="absent"))
-
-
-def _rejected(
-    entity: Entity, entity_id: str, basis: Basis, *, reasons: tuple[str, ...]
-) -> Rejected:
-    state_hash = hash_state(entity, basis, content="rejected: " + "; ".join(reasons))
-    return Rejected(entity_id, basis, reasons, state_hash)
+    return pl.DataFrame(
+        {
+            ENTITY: list(versions),
+            BRONZE_AT: moments([newest.get(entity_id) for entity_id in versions]),
+            BRONZE_VERSIONS: list(versions.values()),
+        },
+        schema_overrides={ENTITY: pl.String()},
+    )

@@ -10,11 +10,19 @@ from dataclasses import dataclass
 import polars as pl
 
 from transformer.domain.entity import Entity
-from transformer.domain.frames import ENTITY, RANK, ROW, Candidates, winner_of
-from transformer.domain.records import Origins
+from transformer.domain.frames import (
+    BRONZE_VERSION,
+    ENTITY,
+    EXTERNAL_ID,
+    RANK,
+    ROW,
+    SOURCE_SYSTEM,
+    Candidates,
+    winner_of,
+)
+from transformer.domain.outcomes import RECORDS, WINNERS
 from transformer.domain.rules import ColumnType
 
-_RECORD = "@record"
 _FIRST = "@first"
 
 
@@ -49,31 +57,31 @@ def column_rules(entity: Entity) -> Iterator[ColumnRule]:
             yield ColumnRule(name, config.derived[name].rule, None, False)
 
 
-def origins_of(entity: Entity, candidates: Candidates, merged: pl.DataFrame) -> dict[str, Origins]:
-    """Return, by entity, the contributing records and who of them won what."""
+def origins_of(entity: Entity, candidates: Candidates, merged: pl.DataFrame) -> pl.DataFrame:
+    """Return the contributing records of each entity, and who of them won what."""
     texts = _record_texts(entity, candidates)
-    units = [pl.col(winner_of(unit)) - pl.col(_FIRST) for unit in entity.config.units()]
-    winners = merged.join(texts, on=ENTITY, how="left", maintain_order="left").select(
-        ENTITY, _RECORD, *(expression.alias(f"@{place}") for place, expression in enumerate(units))
+    places = [pl.col(winner_of(unit)) - pl.col(_FIRST) for unit in entity.config.units()]
+    return merged.join(texts, on=ENTITY, how="left", maintain_order="left").select(
+        ENTITY, RECORDS, pl.concat_list(places).alias(WINNERS)
     )
-    return {entity_id: Origins(text, tuple(won)) for entity_id, text, *won in winners.rows()}
 
 
 def _record_texts(entity: Entity, candidates: Candidates) -> pl.DataFrame:
     """Write the records of each entity as a JSON list, strongest first."""
     config = entity.config
     sources = pl.Series([source.name for source in config.sources])
-    heads = candidates.heads
     stored = [name for name in entity.columns if name in config.fields]
-    values = pl.struct(_readable(config.fields[name].type, name) for name in stored)
+    values = pl.struct(readable(config.fields[name].type, name) for name in stored)
     described = candidates.frame.with_columns(
         pl.Series("source", sources.gather(candidates.frame[RANK])),
-        pl.Series("source_system", [head.source_system for head in heads], dtype=pl.String),
-        pl.Series("external_id", [head.external_id for head in heads], dtype=pl.String),
-        pl.Series("bronze_version", [head.version for head in heads], dtype=pl.Int64),
         values.struct.json_encode().alias("@values"),
     )
-    who = pl.struct("source", "source_system", "external_id", "bronze_version").struct.json_encode()
+    who = pl.struct(
+        "source",
+        pl.col(SOURCE_SYSTEM).alias("source_system"),
+        pl.col(EXTERNAL_ID).alias("external_id"),
+        pl.col(BRONZE_VERSION).alias("bronze_version"),
+    ).struct.json_encode()
     # The values of a record that stands alone are those of the entity.
     claims = (
         pl.when(pl.len().over(ENTITY) > 1)
@@ -81,16 +89,17 @@ def _record_texts(entity: Entity, candidates: Candidates) -> pl.DataFrame:
         .otherwise(pl.lit("}"))
     )
     texts = described.select(
-        ENTITY, ROW, pl.concat_str(who.str.strip_suffix("}"), claims).alias(_RECORD)
+        ENTITY, ROW, pl.concat_str(who.str.strip_suffix("}"), claims).alias(RECORDS)
     )
     return (
         texts.group_by(ENTITY, maintain_order=True)
-        .agg(pl.col(_RECORD).str.join(","), pl.col(ROW).first().alias(_FIRST))
-        .with_columns(pl.concat_str(pl.lit("["), _RECORD, pl.lit("]")).alias(_RECORD))
+        .agg(pl.col(RECORDS).str.join(","), pl.col(ROW).first().alias(_FIRST))
+        .with_columns(pl.concat_str(pl.lit("["), RECORDS, pl.lit("]")).alias(RECORDS))
     )
 
 
-def _readable(kind: ColumnType, name: str) -> pl.Expr:
+def readable(kind: ColumnType, name: str) -> pl.Expr:
+    """Return a column without the zeros to which polars pads decimals."""
     value = pl.col(name)
     if kind is not ColumnType.NUMERIC:
         return value

@@ -1,8 +1,6 @@
 """Scores and flags, exactly as S2-20 to S2-26, in whole hundredths so that 0.85 is 0.85 (C-45)."""
 
 from collections.abc import Iterator
-from decimal import Decimal
-from functools import cache
 
 import polars as pl
 
@@ -33,10 +31,14 @@ def points_of(entity: Entity) -> pl.Expr:
     return pl.max_horizontal(pl.lit(FULL_SCORE) - pl.sum_horizontal(pl.lit(0), *costs), pl.lit(0))
 
 
-@cache
-def score(points: int) -> Decimal:
-    """Turn hundredths into the stored score of two places."""
-    return Decimal(points).scaleb(-2)
+def score_of(points: str) -> pl.Expr:
+    """Return hundredths as the stored score: text of two places."""
+    hundredths = pl.col(points)
+    return pl.concat_str(
+        (hundredths // FULL_SCORE).cast(pl.String),
+        pl.lit("."),
+        (hundredths % FULL_SCORE).cast(pl.String).str.zfill(2),
+    )
 
 
 def _rules_with_costs(entity: Entity) -> Iterator[tuple[FlagRule, int]]:

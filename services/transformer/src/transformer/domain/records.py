@@ -4,7 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, TypeAlias
+
+
+class Status(StrEnum):
+    """Whether an entity stands in silver."""
+
+    LIVE = "live"
+    RETIRED = "retired"
+    """No live bronze record, or none yet."""
+
+    REJECTED = "rejected"
+    """Its record breaks a validation."""
 
 
 @dataclass(frozen=True, slots=True)

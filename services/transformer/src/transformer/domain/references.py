@@ -1,14 +1,24 @@
 """References between silver tables (S2-27): a record that names what is not there is left out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+import polars as pl
+
 from transformer.domain.changes import Changes
 from transformer.domain.entity import Entity
-from transformer.domain.hashing import hash_state
+from transformer.domain.frames import ENTITY
 from transformer.domain.identity_rules import Reference
-from transformer.domain.records import Merged, Outcome, Rejected
+from transformer.domain.outcomes import (
+    BRONZE_AT,
+    BRONZE_VERSIONS,
+    STATUS,
+    Outcomes,
+    lay_out,
+    no_records,
+)
+from transformer.domain.records import Status
 from transformer.errors import RuleError
 
 
@@ -63,52 +73,40 @@ def in_order(entities: Mapping[str, Entity]) -> list[str]:
     return list(ordered)
 
 
-def uses_of(entity: Entity, outcomes: Iterable[Outcome]) -> list[Use]:
+def uses_of(entity: Entity, outcomes: Outcomes) -> list[Use]:
     """Return what merged records refer to."""
-    places = {item.name: entity.columns.index(item.field) for item in entity.config.references}
+    live = outcomes.frame.filter(pl.col(STATUS) == Status.LIVE)
     return [
-        Use(outcome.entity_id, reference, str(value))
-        for outcome in outcomes
-        if isinstance(outcome, Merged)
+        Use(entity_id, reference, str(value))
         for reference in entity.config.references
-        if (value := outcome.values[places[reference.name]]) is not None
+        for entity_id, value in live.select(ENTITY, reference.field).drop_nulls().iter_rows()
     ]
 
 
 def reject_dangling(
     entity: Entity,
-    outcomes: Sequence[Outcome],
+    outcomes: Outcomes,
     uses: Iterable[Use],
     *,
     missing: AbstractSet[tuple[str, str]],
-) -> list[Outcome]:
+) -> Outcomes:
     """Turn records that refer to missing values into rejected ones."""
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, tuple[str, ...]] = {}
     for use in uses:
         if use.need in missing:
             reason = f"{use.reference.name}: {use.reference.message}: {use.value}"
-            reasons.setdefault(use.entity_id, []).append(reason)
-    return [
-        _rejected(entity, outcome, tuple(reasons[outcome.entity_id]))
-        if outcome.entity_id in reasons
-        else outcome
-        for outcome in outcomes
-    ]
+            reasons[use.entity_id] = (*reasons.get(use.entity_id, ()), reason)
+    if not reasons:
+        return outcomes
+    is_dangling = pl.col(ENTITY).is_in(list(reasons))
+    bases = outcomes.frame.filter(is_dangling).select(ENTITY, BRONZE_AT, BRONZE_VERSIONS)
+    rejected = lay_out(entity, bases, no_records(entity), rejected=reasons)
+    frame = pl.concat([outcomes.frame.filter(~is_dangling), rejected]).sort(ENTITY)
+    return Outcomes(entity, frame, outcomes.children)
 
 
-def _rejected(entity: Entity, outcome: Outcome, reasons: tuple[str, ...]) -> Rejected:
-    content = "rejected: " + "; ".join(reasons)
-    state_hash = hash_state(entity, outcome.basis, content=content)
-    return Rejected(outcome.entity_id, outcome.basis, reasons, state_hash)
-
-
-def values_after(
-    entity: Entity, changes: Changes, columns: Iterable[str]
-) -> Iterator[tuple[str, str]]:
+def values_after(changes: Changes, columns: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield columns and values of the records that changes leave in the table."""
-    places = [(column, entity.columns.index(column)) for column in columns]
-    for _, record in changes.upserted:
-        for column, place in places:
-            value = record.values[place]
-            if value is not None:
-                yield column, str(value)
+    for column in columns:
+        for value in changes.upserted[column].drop_nulls():
+            yield column, str(value)

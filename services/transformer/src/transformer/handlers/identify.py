@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import polars as pl
+
 from chassis.db import Connection
 from chassis.logs import get_logger
 from contracts.envelope import Event
 from transformer import metrics
-from transformer.domain.entity import Entity
+from transformer.domain.entity import MOMENT, Entity
 from transformer.domain.identity import Record
 from transformer.domain.identity_compiler import IdentityRules
 from transformer.domain.neighbourhood import Resolution, reached, resolve
-from transformer.domain.records import Absent, Basis, FirstSeen, Head, Outcome
+from transformer.domain.outcomes import BRONZE_AT, Outcomes
+from transformer.domain.records import FirstSeen, Head
 from transformer.ports import LinkStore, Merger
 
 
@@ -77,17 +80,12 @@ class Plan:
         survivor = self.entity_of.get(entity_id)
         return None if survivor == entity_id else survivor
 
-    def date(self, outcomes: list[Outcome]) -> list[Outcome]:
+    def date(self, outcomes: Outcomes) -> Outcomes:
         """Give entities that lost all their records to others the time of that change."""
         if self.changed_at is None:
             return outcomes
-        basis = Basis(self.changed_at, 0)
-        return [
-            dataclasses.replace(item, basis=basis)
-            if isinstance(item, Absent) and item.basis.bronze_at is None
-            else item
-            for item in outcomes
-        ]
+        at = pl.col(BRONZE_AT).fill_null(pl.lit(self.changed_at, dtype=MOMENT))
+        return Outcomes(outcomes.entity, outcomes.frame.with_columns(at), outcomes.children)
 
     def cause_of(
         self, entity_id: str, causes: Mapping[str, Event[Any]] | None

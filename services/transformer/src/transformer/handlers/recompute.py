@@ -4,9 +4,12 @@ publish.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import polars as pl
 
 from chassis.db import Connection, Transaction
 from chassis.logs import get_logger
@@ -16,10 +19,19 @@ from contracts.layers import SilverChanged, SilverOperation
 from contracts.runs import RunCounts
 from contracts.topics import SILVER_CHANGED
 from transformer import metrics
-from transformer.domain.changes import Change, Changes, State, Status, compare
+from transformer.domain.changes import (
+    IS_VISIBLE,
+    VERSION,
+    WAS,
+    Changes,
+    State,
+    Status,
+    compare,
+)
 from transformer.domain.chunks import ChunkLimits, cut
 from transformer.domain.entity import Entity
-from transformer.domain.records import Merged, Outcome
+from transformer.domain.frames import ENTITY
+from transformer.domain.outcomes import FLAGS, REASONS, SCORE, STATUS, Outcomes
 from transformer.domain.references import Use
 from transformer.handlers.identify import Identify, Plan
 from transformer.handlers.refer import Refer, Values
@@ -38,25 +50,25 @@ class Tally:
     unchanged: int = 0
     retired: int = 0
     rejected: int = 0
-    scores: list[float] = field(default_factory=list)
+    scores: Counter[str] = field(default_factory=Counter)
+    """How many records have which score."""
+
     dependents: "list[tuple[str, Tally]]" = field(default_factory=list)
     """What else was recomputed because it refers to these entities, by type."""
 
     def add(self, changes: Changes) -> None:
         """Count changes."""
-        for change, record in changes.upserted:
-            if not change.is_visible:
-                self.unchanged += 1
-                continue
-            self.scores.append(float(record.score))
-            if change.version == 1:
-                self.new += 1
-            else:
-                self.changed += 1
-        self.retired += sum(change.is_visible for change, _ in changes.retired)
-        self.unchanged += sum(not change.is_visible for change, _ in changes.retired)
-        self.rejected += len(changes.rejected)
-        self.unchanged += changes.unchanged
+        seen = changes.visible
+        upserted = seen.filter(pl.col(STATUS) == Status.LIVE)
+        new = upserted.filter(pl.col(VERSION) == 1).height
+        rejected = changes.rejected.height
+        self.new += new
+        self.changed += upserted.height - new
+        self.scores.update(upserted[SCORE])
+        self.retired += seen.filter(pl.col(STATUS) == Status.RETIRED).height
+        self.rejected += rejected
+        unseen = changes.frame.filter(~pl.col(IS_VISIBLE), pl.col(STATUS) != Status.REJECTED)
+        self.unchanged += changes.unchanged + unseen.height
 
     def counts(self) -> RunCounts:
         """Return the same as a run reports it."""
@@ -79,8 +91,10 @@ class Tally:
             ("rejected", self.rejected),
         ):
             metrics.RECORDS.labels(entity_type, outcome).inc(count)
-        for score in self.scores:
-            metrics.QUALITY.labels(entity_type).observe(score)
+        quality = metrics.QUALITY.labels(entity_type)
+        for score, count in self.scores.items():
+            for _ in range(count):
+                quality.observe(float(score))
         for dependent_type, tally in self.dependents:
             tally.publish(dependent_type)
 
@@ -162,14 +176,7 @@ class Recompute:
                 await self._silver.apply(connection, entity, changes, run_id=run_id)
             await self._refer.note(connection, entity, ids, uses=uses)
             flipped |= self._refer.flipped(entity, changes, before)
-            for change in changes.all:
-                _announce(
-                    transaction,
-                    entity,
-                    change,
-                    cause=plan.cause_of(change.entity_id, causes),
-                    merged_into=plan.survivor_of(change.entity_id),
-                )
+            _announce(transaction, entity, changes, plan=plan, causes=causes)
             tally.add(changes)
             _log_rejections(entity, changes)
         await self._identify.settle(connection, entity, plan)
@@ -226,12 +233,12 @@ class Recompute:
 
     async def _merged(
         self, connection: Connection, entity: Entity, plan: Plan, *, chunks: Iterable[list[str]]
-    ) -> AsyncGenerator[tuple[list[str], list[Outcome]]]:
+    ) -> AsyncGenerator[tuple[list[str], Outcomes]]:
         """Merge chunk by chunk, each while the caller writes the one before.
 
         So two chunks are in memory, and the database waits for the processor no more than it must.
         """
-        merging: tuple[list[str], asyncio.Future[list[Outcome]]] | None = None
+        merging: tuple[list[str], asyncio.Future[Outcomes]] | None = None
         try:
             for chunk in chunks:
                 records = plan.records_of(chunk)
@@ -250,38 +257,34 @@ class Recompute:
 
 
 def _announce(
-    transaction: Transaction,
-    entity: Entity,
-    change: Change,
-    *,
-    cause: Event[Any] | None,
-    merged_into: str | None,
+    transaction: Transaction, entity: Entity, changes: Changes, *, plan: Plan, causes: Causes
 ) -> None:
-    if not change.is_visible:
-        return
-    record = change.outcome if isinstance(change.outcome, Merged) else None
-    transaction.publish(
-        SILVER_CHANGED,
-        SilverChanged(
-            operation=SilverOperation.UPSERTED if record else SilverOperation.RETIRED,
-            entity_type=entity.entity_type,
-            entity_id=change.entity_id,
-            version=change.version,
-            quality_score=str(record.score) if record else None,
-            quality_flags=record.flags if record else (),
-            merged_into=None if record else merged_into,
-        ),
-        cause=cause,
-    )
+    """Publish what readers see differently."""
+    seen = changes.visible.select(ENTITY, STATUS, VERSION, SCORE, FLAGS)
+    for entity_id, status, version, score, flags in seen.iter_rows():
+        is_live = status == Status.LIVE
+        transaction.publish(
+            SILVER_CHANGED,
+            SilverChanged(
+                operation=SilverOperation.UPSERTED if is_live else SilverOperation.RETIRED,
+                entity_type=entity.entity_type,
+                entity_id=entity_id,
+                version=version,
+                quality_score=score,
+                quality_flags=flags or (),
+                merged_into=None if is_live else plan.survivor_of(entity_id),
+            ),
+            cause=plan.cause_of(entity_id, causes),
+        )
 
 
 def _log_rejections(entity: Entity, changes: Changes) -> None:
-    for change, outcome in changes.rejected:
+    for entity_id, reasons, was in changes.rejected.select(ENTITY, REASONS, WAS).iter_rows():
         get_logger().warning(
             "record_rejected",
             outcome="warning",
             entity_type=entity.entity_type,
-            entity_id=change.entity_id,
-            reasons=outcome.reasons,
-            was_live=change.was is Status.LIVE,
+            entity_id=entity_id,
+            reasons=tuple(reasons),
+            was_live=was == Status.LIVE,
         )

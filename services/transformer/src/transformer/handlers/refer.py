@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from chassis.db import Connection
 from transformer.domain.changes import Changes
 from transformer.domain.entity import Entity
-from transformer.domain.records import Outcome
+from transformer.domain.frames import ENTITY
+from transformer.domain.outcomes import Outcomes
 from transformer.domain.references import Use, reject_dangling, uses_of, values_after
 from transformer.ports import ReferenceStore
 
@@ -36,8 +37,8 @@ class Refer:
             await self._store.hold(connection, entity_type)
 
     async def check(
-        self, connection: Connection, entity: Entity, outcomes: list[Outcome]
-    ) -> tuple[list[Outcome], list[Use]]:
+        self, connection: Connection, entity: Entity, outcomes: Outcomes
+    ) -> tuple[Outcomes, list[Use]]:
         """Reject what refers to nothing; also return all references, good or bad."""
         if not entity.config.references:
             return outcomes, []
@@ -59,8 +60,8 @@ class Refer:
 
     async def before(self, connection: Connection, entity: Entity, changes: Changes) -> Values:
         """Return what others could refer to in the records that are about to change."""
-        visible = [item.entity_id for item in changes.all if item.is_visible]
         columns = self._targets.get(entity.entity_type)
+        visible = changes.visible[ENTITY].to_list() if columns else []
         if not columns or not visible:
             return set()
         return await self._store.values(connection, entity, visible, columns=columns)
@@ -70,7 +71,7 @@ class Refer:
         columns = self._targets.get(entity.entity_type)
         if not columns:
             return set()
-        return before ^ set(values_after(entity, changes, sorted(columns)))
+        return before ^ set(values_after(changes, sorted(columns)))
 
     async def dependents(
         self, connection: Connection, entity: Entity, flipped: Iterable[tuple[str, str]]
