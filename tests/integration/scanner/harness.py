@@ -33,10 +33,10 @@ from scanner.adapters.missing import PostgresMissing
 from scanner.adapters.scans import PostgresAuditTrail, PostgresScans
 from scanner.domain.institutions import InstitutionDirectory
 from scanner.handlers.announcer import Announcer
-from scanner.handlers.answers import RepeatAnnouncements
+from scanner.handlers.answers import FilesAgain, RepeatAnnouncements
 from scanner.handlers.catalog import FileSource, SourceCatalog
 from scanner.handlers.scan import ScanPorts, ScanSource
-from scanner.ports import LogFiles
+from scanner.ports import LogFiles, RepeatedFile
 from scanner.settings.scan import ScanConfig
 from tests.support.addresses import PostgresAddress
 from tests.support.hub import open_database
@@ -315,11 +315,13 @@ class Harness:
         rows = await self.fetch("select path, state from scanner.inventory order by path")
         return {row["path"]: row["state"] for row in rows}
 
-    def repeater(self, *, after_seconds: float = 3600, limit: int = 3) -> RepeatAnnouncements:
+    def repeater(
+        self, *, after_seconds: float = 3600, limit: int = 3
+    ) -> RepeatAnnouncements[RepeatedFile]:
         return RepeatAnnouncements(
             self.database,
             PostgresAnnouncements(self.database),
-            Announcer(self.catalog().institutions),
+            FilesAgain(Announcer(self.catalog().institutions)),
             clock=self.clock,
             after=timedelta(seconds=after_seconds),
             limit=limit,

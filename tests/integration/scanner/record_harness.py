@@ -23,12 +23,13 @@ from scanner.adapters.record_announcements import PostgresRecordAnnouncements
 from scanner.adapters.record_inventory import PostgresRecordInventory
 from scanner.adapters.record_polls import PostgresPolls
 from scanner.adapters.scans import PostgresAuditTrail
+from scanner.handlers.answers import RepeatAnnouncements
 from scanner.handlers.poll import PollPorts, PollSource
 from scanner.handlers.record_announcer import RecordAnnouncer
-from scanner.handlers.record_answers import RepeatRecordAnnouncements
+from scanner.handlers.record_answers import RecordsAgain
 from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
 from scanner.ports import Answer
-from scanner.ports.records import RecordList, RecordSource
+from scanner.ports.records import RecordList, RecordSource, RepeatedRecord
 from scanner.settings.records import RecordSections
 from tests.integration.scanner.harness import ManualClock
 from tests.support.record_sources import ScriptedSource
@@ -178,11 +179,13 @@ class RecordHarness:
         rows = await self.fetch("select * from scanner.polls order by started_at desc limit 1")
         return rows[0]
 
-    def repeater(self, *, after_seconds: float = 3600, limit: int = 3) -> RepeatRecordAnnouncements:
-        return RepeatRecordAnnouncements(
+    def repeater(
+        self, *, after_seconds: float = 3600, limit: int = 3
+    ) -> RepeatAnnouncements[RepeatedRecord]:
+        return RepeatAnnouncements(
             self.database,
             PostgresRecordAnnouncements(self.database),
-            entity_type=lambda _: "user",
+            RecordsAgain(lambda _: "user"),
             clock=self.clock,
             after=timedelta(seconds=after_seconds),
             limit=limit,

@@ -43,13 +43,13 @@ from scanner.adapters.record_sources import RecordAccess, open_record_list, open
 from scanner.adapters.scans import PostgresAuditTrail, PostgresScans
 from scanner.domain.institutions import InstitutionDirectory
 from scanner.handlers.announcer import Announcer
-from scanner.handlers.answers import RepeatAnnouncements, TakeAnswers
+from scanner.handlers.answers import FilesAgain, RepeatAnnouncements, TakeAnswers
 from scanner.handlers.catalog import FileSource, NasConfigReader, SourceCatalog
 from scanner.handlers.checks import check_records, check_sources
 from scanner.handlers.flow import FlowCatalog, RunFlow
 from scanner.handlers.poll import PollPorts, PollSource
 from scanner.handlers.record_announcer import RecordAnnouncer
-from scanner.handlers.record_answers import RepeatRecordAnnouncements
+from scanner.handlers.record_answers import RecordsAgain
 from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
 from scanner.handlers.scan import ScanPorts, ScanSource
 from scanner.jobs import (
@@ -328,7 +328,7 @@ def _keep_house(
     repeat = RepeatAnnouncements(
         database,
         announcements,
-        Announcer(catalog.institutions),
+        FilesAgain(Announcer(catalog.institutions)),
         clock=clock,
         after=timedelta(seconds=settings.scan.reannounce_after_seconds),
         limit=settings.scan.reannounce_limit,
@@ -354,10 +354,10 @@ def _keep_records(
 ) -> None:
     clock, database = process.clock, process.database
     entity_types = {entry.name: entry.scan.entity_type for entry in catalog.all()}
-    repeat = RepeatRecordAnnouncements(
+    repeat = RepeatAnnouncements(
         database,
         announcements,
-        entity_type=entity_types.get,
+        RecordsAgain(entity_types.get),
         clock=clock,
         after=timedelta(seconds=settings.scan.reannounce_after_seconds),
         limit=settings.scan.reannounce_limit,

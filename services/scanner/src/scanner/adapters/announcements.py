@@ -10,13 +10,13 @@ from chassis.db import Database, Transaction
 from scanner.adapters.rows import fingerprint
 from scanner.domain.changes import Announce, Change
 from scanner.domain.observations import Announcement
-from scanner.ports import Answer, Repeated
+from scanner.ports import Answer, RepeatedFile
 
 _PAGE = 500
 
 
 class PostgresAnnouncements:
-    """`Announcements` on the table `scanner.inventory`."""
+    """`Announcements` of files, on the table `scanner.inventory`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,7 +44,7 @@ class PostgresAnnouncements:
 
     async def repeat(
         self, transaction: Transaction, *, after: timedelta, limit: int, now: datetime
-    ) -> Sequence[Repeated]:
+    ) -> Sequence[RepeatedFile]:
         """Take announcements that expired, under new event ids; at most a page."""
         rows = await transaction.connection.fetch(_EXPIRED, now - after, limit + 1, _PAGE)
         repeated = [_repeated(row) for row in rows]
@@ -71,11 +71,11 @@ class PostgresAnnouncements:
         return {row["source"]: row["times"] for row in rows}
 
 
-def _repeated(row: asyncpg.Record) -> Repeated:
+def _repeated(row: asyncpg.Record) -> RepeatedFile:
     change = Change(row["announced_change"])
     told = fingerprint(row, "announced")
     is_deletion = change is Change.DELETED
-    return Repeated(
+    return RepeatedFile(
         source=row["source"],
         scan_id=str(row["announced_scan_id"]),
         announcement=Announcement(

@@ -1,19 +1,18 @@
 """The lease on announcements of records, in PostgreSQL."""
 
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from chassis.db import Database, Transaction
 from scanner.ports import Answer
-from scanner.ports.records import RepeatedDeletion
+from scanner.ports.records import RepeatedRecord
 
 _PAGE = 500
 
 
 class PostgresRecordAnnouncements:
-    """`RecordAnnouncements` on the table `scanner.records`."""
+    """`Announcements` of records, on the table `scanner.records`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,35 +29,27 @@ class PostgresRecordAnnouncements:
         )
         return int(status.rpartition(" ")[2])
 
-    async def expire(
+    async def repeat(
         self, transaction: Transaction, *, after: timedelta, limit: int, now: datetime
-    ) -> Mapping[str, int]:
-        """Have records whose announcement nobody answered announced again."""
-        rows = await transaction.connection.fetch(_EXPIRE, now - after, limit + 1, _PAGE, now)
-        return Counter(row["source"] for row in rows)
-
-    async def expired_deletions(
-        self, transaction: Transaction, *, after: timedelta, limit: int, now: datetime
-    ) -> Sequence[RepeatedDeletion]:
-        """Take deletions that nobody answered, under new event ids; at most a page."""
-        rows = await transaction.connection.fetch(_EXPIRED_DELETIONS, now - after, limit + 1, _PAGE)
-        repeated = [
-            RepeatedDeletion(
-                source=row["source"],
-                external_id=row["external_id"],
-                run_id=str(row["announced_run_id"]),
-                event_id=str(uuid.uuid4()),
-            )
-            for row in rows
-        ]
-        await transaction.connection.execute(
+    ) -> Sequence[RepeatedRecord]:
+        """Have what nobody answered announced again: deletions now, the rest by the next poll."""
+        connection, before = transaction.connection, now - after
+        due = await connection.fetch(_EXPIRE, before, limit + 1, _PAGE, now)
+        gone = await connection.fetch(_EXPIRED_DELETIONS, before, limit + 1, _PAGE)
+        event_ids = [str(uuid.uuid4()) for _ in gone]
+        await connection.execute(
             _REPEAT,
-            [item.source for item in repeated],
-            [item.external_id for item in repeated],
-            [item.event_id for item in repeated],
+            [row["source"] for row in gone],
+            [row["external_id"] for row in gone],
+            event_ids,
             now,
         )
-        return repeated
+        return [RepeatedRecord(row["source"], row["external_id"]) for row in due] + [
+            RepeatedRecord(
+                row["source"], row["external_id"], str(row["announced_run_id"]), event_id
+            )
+            for row, event_id in zip(gone, event_ids, strict=True)
+        ]
 
     async def unanswered(self, *, after: timedelta, limit: int, now: datetime) -> Mapping[str, int]:
         """Return per source how many were repeated in vain."""
@@ -95,7 +86,7 @@ with expired as (
 insert into scanner.due_records as d (source, external_id, reason, noted_at)
 select source, external_id, 'its announcement was not answered', $4 from expired
 on conflict (source, external_id) do update set noted_at = excluded.noted_at
-returning d.source
+returning d.source, d.external_id
 """
 
 _EXPIRED_DELETIONS = """

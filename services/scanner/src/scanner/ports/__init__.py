@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from chassis.db import Transaction
 from scanner.domain.changes import Announce, Observe
@@ -16,6 +16,8 @@ from scanner.domain.observations import (
     Listing,
     SettlingDirectory,
 )
+
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +244,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class RepeatedFile:
     """An announcement that is made again."""
 
     source: str
@@ -250,26 +252,27 @@ class Repeated:
     announcement: Announcement
 
 
-class Announcements(Protocol):
-    """The lease on announcements: unanswered ones come up again (C-02)."""
+class Announcements(Protocol[T_co]):
+    """The lease on announcements, of files or of records: unanswered ones come up again (C-02)."""
 
     async def answer(
         self, transaction: Transaction, answers: Sequence[Answer], *, now: datetime
     ) -> int:
-        """Mark announced files as ingested or retired; return how many fitted."""
+        """Mark what was announced as ingested or retired; return how many fitted."""
         ...
 
     async def repeat(
         self, transaction: Transaction, *, after: timedelta, limit: int, now: datetime
-    ) -> Sequence[Repeated]:
+    ) -> Sequence[T_co]:
         """Take announcements that expired, under new event ids; at most a page."""
         ...
 
     async def unanswered(self, *, after: timedelta, limit: int, now: datetime) -> Mapping[str, int]:
-        """Return per source how many were repeated in vain and leave bronze in the wrong.
+        """Return per source how many were repeated in vain.
 
-        That is: it never had a file that exists, or still has one that does not. A modification
-        without an answer is not among them: its content may be what bronze had before.
+        Of files, those that leave bronze in the wrong: it never had one that exists, or still has
+        one that does not. A modification without an answer is not among them: its content may be
+        what bronze had before.
         """
         ...
 

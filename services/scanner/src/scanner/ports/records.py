@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from scanner.domain.records import (
     RecordPage,
     SourceDescription,
 )
-from scanner.ports import Answer, Mark
+from scanner.ports import Mark
 
 
 class RecordSource(Protocol):
@@ -62,13 +62,17 @@ class RecordAnnouncement:
 
 
 @dataclass(frozen=True, slots=True)
-class RepeatedDeletion:
-    """A deletion that is announced again."""
+class RepeatedRecord:
+    """A record whose announcement nobody answered.
+
+    One that exists is read and announced by the next poll; a deletion has no other look to wait
+    for, and is announced at once, under a new event id.
+    """
 
     source: str
     external_id: str
-    run_id: str
-    event_id: str
+    run_id: str | None = None
+    event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,35 +253,6 @@ class Polls(Protocol):
 
     async def purge(self, transaction: Transaction, *, before: datetime) -> None:
         """Forget old polls and long-deleted records."""
-        ...
-
-
-class RecordAnnouncements(Protocol):
-    """The lease on announcements of records: unanswered ones come up again (C-02)."""
-
-    async def answer(
-        self, transaction: Transaction, answers: Sequence[Answer], *, now: datetime
-    ) -> int:
-        """Mark announced records as ingested or retired; return how many fitted."""
-        ...
-
-    async def expire(
-        self, transaction: Transaction, *, after: timedelta, limit: int, now: datetime
-    ) -> Mapping[str, int]:
-        """Have records whose announcement nobody answered announced again.
-
-        One that exists is read and announced by the next poll. Returns how many, by source.
-        """
-        ...
-
-    async def expired_deletions(
-        self, transaction: Transaction, *, after: timedelta, limit: int, now: datetime
-    ) -> Sequence[RepeatedDeletion]:
-        """Take deletions that nobody answered, under new event ids; at most a page."""
-        ...
-
-    async def unanswered(self, *, after: timedelta, limit: int, now: datetime) -> Mapping[str, int]:
-        """Return per source how many were repeated in vain."""
         ...
 
 
