@@ -24,6 +24,7 @@ FILL = f"""
 insert into events select n, date '2026-01-01' + n % 90, {{generation}}, 'note ' || n
 from generate_series(1, {ROWS}) n
 """
+WHOLE = "create table readings (id int primary key)"
 SWITCH = {"name": "events", "strategy": "staging_partition_switch"}
 INCREMENTAL = {
     **SWITCH,
@@ -51,18 +52,21 @@ async def hub(estate: Estate, opening: Open) -> AsyncGenerator[Hub]:
 
 
 @pytest.mark.covers("S4-04", "S4-05")
-async def test_partitions_change_places_and_back(hub: Hub) -> None:
+async def test_partitions_change_places_and_back_beside_a_whole_table(hub: Hub) -> None:
     estate = hub.estate
+    await estate.production_does(WHOLE, "insert into readings select generate_series(1, 9)")
+    await estate.uat_does(WHOLE)
+    await estate.give_to_roles()
+    hub.config["tables"].append({**SWITCH, "name": "readings"})
     structure = await estate.rows(estate.uat_url, STRUCTURE)
-    before = await estate.checksum(estate.uat_url, "events")
+    before = await estate.everything(estate.uat_url)
     row = await hub.refresh()
-    assert (await hub.plan_of(row))[0].tables[0].swap.value == "partitions"
-    assert await estate.checksum(estate.uat_url, "events") == await estate.checksum(
-        estate.production_url, "events"
-    )
+    swaps = {table.key: table.swap.value for table in (await hub.plan_of(row))[0].tables}
+    assert swaps == {"events": "partitions", "readings": "rename"}
+    assert await estate.everything(estate.uat_url) == await estate.everything(estate.production_url)
     assert await estate.rows(estate.uat_url, STRUCTURE) == structure
     await hub.undo(row)
-    assert await estate.checksum(estate.uat_url, "events") == before
+    assert await estate.everything(estate.uat_url) == before
     assert await estate.rows(estate.uat_url, STRUCTURE) == structure
     assert (
         await estate.in_uat(
