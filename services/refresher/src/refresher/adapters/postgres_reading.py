@@ -6,7 +6,7 @@ from refresher.domain.pgsql import names
 from refresher.domain.plan import TablePlan
 from refresher.domain.statements import Statement
 from refresher.domain.values import Value
-from refresher.domain.verification import ColumnSummary, Summary
+from refresher.domain.verification import Summary, read_summary
 from refresher.ports import Question
 
 _FEW = 100_000
@@ -66,14 +66,4 @@ async def summarise_table(
     assert statement is not None  # noqa: S101 - every plan has its summaries
     parameters = (value.scalar for value in statement.parameters)
     row = await connection.fetchrow(statement.sql, *parameters, timeout=None)
-    found = dict(row or {})
-    columns = {
-        column.name: ColumnSummary(
-            nulls=found[f"nulls_{position}"],
-            low=found.get(f"low_{position}"),
-            high=found.get(f"high_{position}"),
-        )
-        for position, column in enumerate(table.columns)
-        if f"nulls_{position}" in found
-    }
-    return Summary(rows=found["rows"], columns=columns, checksum=found.get("checksum"))
+    return read_summary(dict(row or {}), [column.name for column in table.columns])

@@ -12,7 +12,7 @@ from refresher.domain.statements import Statement
 from refresher.domain.tsql_catalog import Row, TableRows, build_table, capabilities
 from refresher.domain.tsql_names import quote
 from refresher.domain.values import Value, ValueType
-from refresher.domain.verification import ColumnSummary, Summary
+from refresher.domain.verification import Summary, read_summary
 from refresher.ports import Question
 
 _VALUES = {
@@ -139,14 +139,4 @@ async def summarise(
         raise ValueError(f"{table.key}: the plan has no such summary")
     parameters = [value.text for value in statement.parameters]
     rows = await _Reader(driver, side, seconds).rows(statement.sql, *parameters)
-    found = rows[0]
-    columns = {
-        column.name: ColumnSummary(
-            nulls=found[f"nulls_{position}"],
-            low=found.get(f"low_{position}"),
-            high=found.get(f"high_{position}"),
-        )
-        for position, column in enumerate(table.columns)
-        if f"nulls_{position}" in found
-    }
-    return Summary(rows=found["rows"], columns=columns, checksum=found.get("checksum"))
+    return read_summary(rows[0], [column.name for column in table.columns])

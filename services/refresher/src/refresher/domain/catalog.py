@@ -37,6 +37,20 @@ class TypeKind(StrEnum):
     OTHER = "other"
 
 
+ORDERED_KINDS = frozenset(
+    {
+        TypeKind.INTEGER,
+        TypeKind.NUMERIC,
+        TypeKind.FLOAT,
+        TypeKind.DATE,
+        TypeKind.TIMESTAMP,
+        TypeKind.TIMESTAMPTZ,
+        TypeKind.TIME,
+    }
+)
+"""Types with an order that every server has alike; that of texts depends on their collation."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class TableRef:
     """A table's name in a database."""

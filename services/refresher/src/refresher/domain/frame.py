@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
-from refresher.domain.catalog import Partition, Table, Trigger
+from refresher.domain.catalog import Column, Partition, Table, Trigger
 from refresher.domain.dialect import TableDraft
 from refresher.domain.plan import Swap, TablePlan, Window
 from refresher.domain.statements import Statement, Tally
@@ -88,6 +88,9 @@ class TableStatements:
 class SwapFrame(ABC, Generic[ChangesT]):
     """The transactions of a component, put together of the dialect's steps."""
 
+    SCHEMA_LOCK: str
+    """The lock that changing a column takes."""
+
     TRIGGER_LOCK: str | None = None
     """The lock that switching a trigger takes, where it is stronger than what is held by then."""
 
@@ -99,6 +102,14 @@ class SwapFrame(ABC, Generic[ChangesT]):
     @abstractmethod
     def _exchanging(self, draft: TableDraft, plan: TablePlan) -> Exchanging:
         """Return the maker of an exchange's statements."""
+
+    @abstractmethod
+    def _added(self, draft: TableDraft, column: Column) -> str:
+        """Return what adds a column that the target lacks."""
+
+    @abstractmethod
+    def _widened(self, draft: TableDraft, target: Column, source: Column) -> str:
+        """Return what widens a column as the source has it."""
 
     @abstractmethod
     def _locks(self, drafts: Sequence[TableDraft]) -> list[Statement]:
@@ -125,6 +136,18 @@ class SwapFrame(ABC, Generic[ChangesT]):
         return []
 
     # --- statements ------------------------------------------------------------------------
+    def _schema_statements(self, draft: TableDraft) -> tuple[Statement, ...]:
+        changes = [
+            (self._added(draft, column), f"add the column {column.name}") for column in draft.added
+        ] + [
+            (self._widened(draft, target, source), f"widen {source.name} from {target.type}")
+            for target, source in draft.widened
+        ]
+        return tuple(
+            Statement(sql=sql, purpose=purpose, table=draft.config.name, lock=self.SCHEMA_LOCK)
+            for sql, purpose in changes
+        )
+
     def swap_statements(
         self, drafts: Sequence[TableDraft], plans: Sequence[TablePlan], order: Order
     ) -> tuple[Statement, ...]:

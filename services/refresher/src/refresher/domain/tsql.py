@@ -33,7 +33,7 @@ _FORBIDDEN = (";", "--", "/*", "?", "\0")
 class TsqlDialect(SwapFrame[Changes]):
     """SQL Server's language."""
 
-    TRIGGER_LOCK = "SCH-M"
+    SCHEMA_LOCK = TRIGGER_LOCK = "SCH-M"
 
     # --- decisions -------------------------------------------------------------------------
     def choose_swap(
@@ -101,7 +101,7 @@ class TsqlDialect(SwapFrame[Changes]):
         refs = [plan.staging] if landing == plan.staging else [plan.staging, landing]
         return replace(
             plan,
-            schema=_schema_statements(draft),
+            schema=self._schema_statements(draft),
             stage=parts.stage(),
             reads=(reading.read_statement(draft),),
             build=parts.build(),
@@ -118,6 +118,17 @@ class TsqlDialect(SwapFrame[Changes]):
 
     def _exchanging(self, draft: TableDraft, plan: TablePlan) -> Switch:
         return Switch(draft, plan)
+
+    def _added(self, draft: TableDraft, column: Column) -> str:
+        table = names.table(draft.target.ref)
+        return (
+            f"IF COL_LENGTH({names.literal(table)}, {names.literal(column.name)}) IS NULL "
+            f"ALTER TABLE {table} ADD {types.declare(column, nullable=True)}"
+        )
+
+    def _widened(self, draft: TableDraft, target: Column, source: Column) -> str:
+        declared = types.declare(types.followed(target, source))
+        return f"ALTER TABLE {names.table(draft.target.ref)} ALTER COLUMN {declared}"
 
     def _writes(self, changes: Sequence[Changes], order: Order) -> list[Statement]:
         return write_statements(changes, order)
@@ -202,30 +213,6 @@ def _notes(draft: TableDraft) -> list[str]:
     if draft.config.parallel > 1:
         notes.append("`parallel` is not used: SQL Server cannot share a snapshot")
     return notes
-
-
-def _schema_statements(draft: TableDraft) -> tuple[Statement, ...]:
-    table = names.table(draft.target.ref)
-    added = [
-        Statement(
-            sql=f"IF COL_LENGTH({names.literal(table)}, {names.literal(column.name)}) IS NULL "
-            f"ALTER TABLE {table} ADD {types.declare(column, nullable=True)}",
-            purpose=f"add the column {column.name}",
-            table=draft.config.name,
-            lock="SCH-M",
-        )
-        for column in draft.added
-    ]
-    widened = [
-        Statement(
-            sql=f"ALTER TABLE {table} ALTER COLUMN {types.declare(types.followed(target, source))}",
-            purpose=f"widen {source.name} from {target.type}",
-            table=draft.config.name,
-            lock="SCH-M",
-        )
-        for target, source in draft.widened
-    ]
-    return (*added, *widened)
 
 
 def _say(draft: TableDraft, sql: str, purpose: str, *, lock: str | None = None) -> Statement:

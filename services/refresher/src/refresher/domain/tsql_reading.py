@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from refresher.domain import tsql_names as names
 from refresher.domain import tsql_types as types
-from refresher.domain.catalog import TableRef, TypeKind
+from refresher.domain.catalog import ORDERED_KINDS, TableRef, TypeKind
 from refresher.domain.config import MaskMethod
 from refresher.domain.dialect import TableDraft
 from refresher.domain.plan import CarriedColumn, TablePlan, Window
@@ -12,17 +12,6 @@ from refresher.domain.statements import Statement
 from refresher.domain.tsql_names import quote
 from refresher.domain.values import Value
 
-_ORDERED = frozenset(
-    {
-        TypeKind.INTEGER,
-        TypeKind.NUMERIC,
-        TypeKind.FLOAT,
-        TypeKind.DATE,
-        TypeKind.TIMESTAMP,
-        TypeKind.TIMESTAMPTZ,
-        TypeKind.TIME,
-    }
-)
 _SHAPED = (MaskMethod.SHAPE, MaskMethod.NUMBER, MaskMethod.DAY)
 
 
@@ -141,7 +130,7 @@ def _summary(
 def _column_numbers(position: int, column: CarriedColumn) -> list[str]:
     name = f"r.{quote(column.name)}"
     numbers = [_nulls(name, position)]
-    if column.kind in _ORDERED:
+    if column.kind in ORDERED_KINDS:
         low = types.as_text(f"MIN({name})", column.type)
         high = types.as_text(f"MAX({name})", column.type)
         numbers += [f"{low} AS low_{position}", f"{high} AS high_{position}"]

@@ -4,8 +4,9 @@ Both sides compute the same numbers with the same rendering rules. Masked column
 counts, nulls and lengths only; that they differ from their source is proven while they pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,20 @@ class Summary:
     columns: Mapping[str, ColumnSummary] = field(default_factory=dict)
     checksum: str | None = None
     """Over all carried, unmasked columns; does not depend on the order of rows."""
+
+
+def read_summary(found: Mapping[str, Any], columns: Iterable[str]) -> Summary:
+    """Return what a summary's one row says about columns, which it numbers in their order."""
+    summaries = {
+        name: ColumnSummary(
+            nulls=found[f"nulls_{position}"],
+            low=found.get(f"low_{position}"),
+            high=found.get(f"high_{position}"),
+        )
+        for position, name in enumerate(columns)
+        if f"nulls_{position}" in found
+    }
+    return Summary(rows=found["rows"], columns=summaries, checksum=found.get("checksum"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

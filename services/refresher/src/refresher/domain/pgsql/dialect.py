@@ -38,6 +38,8 @@ _STATES = {
 class PostgresDialect(SwapFrame[Changes]):
     """PostgreSQL's language."""
 
+    SCHEMA_LOCK = "ACCESS EXCLUSIVE"
+
     # --- decisions -------------------------------------------------------------------------
     def choose_swap(
         self,
@@ -100,7 +102,7 @@ class PostgresDialect(SwapFrame[Changes]):
         parts = self._exchanging(draft, plan) if is_exchanged else self._merging(draft, plan)
         return replace(
             plan,
-            schema=_schema_statements(draft),
+            schema=self._schema_statements(draft),
             row_mark=reading.row_mark(draft) if draft.masks else None,
             stage=parts.stage(),
             reads=reading.read_statements(draft),
@@ -118,6 +120,14 @@ class PostgresDialect(SwapFrame[Changes]):
 
     def _exchanging(self, draft: TableDraft, plan: TablePlan) -> Exchange:
         return Exchange(draft, plan) if draft.swap is Swap.PARTITIONS else Rename(draft, plan)
+
+    def _added(self, draft: TableDraft, column: Column) -> str:
+        table = names.table(draft.target.ref)
+        return f"alter table {table} add column if not exists {quote(column.name)} {column.type}"
+
+    def _widened(self, draft: TableDraft, target: Column, source: Column) -> str:  # noqa: ARG002 - the type says all
+        table = names.table(draft.target.ref)
+        return f"alter table {table} alter column {quote(source.name)} type {source.type}"
 
     def _writes(self, changes: Sequence[Changes], order: Order) -> list[Statement]:
         return write_statements(changes, order)
@@ -223,29 +233,6 @@ def _is_wider(source: Column, target: Column) -> bool:
 def _parts(column: Column) -> tuple[str, str | None]:
     found = _TYPE.match(column.type)
     return (found["name"], found["size"]) if found else (column.type, None)
-
-
-def _schema_statements(draft: TableDraft) -> tuple[Statement, ...]:
-    table = names.table(draft.target.ref)
-    added = [
-        Statement(
-            sql=f"alter table {table} add column if not exists {quote(column.name)} {column.type}",
-            purpose=f"add the column {column.name}",
-            table=draft.config.name,
-            lock="ACCESS EXCLUSIVE",
-        )
-        for column in draft.added
-    ]
-    widened = [
-        Statement(
-            sql=f"alter table {table} alter column {quote(source.name)} type {source.type}",
-            purpose=f"widen {source.name} from {target.type}",
-            table=draft.config.name,
-            lock="ACCESS EXCLUSIVE",
-        )
-        for target, source in draft.widened
-    ]
-    return (*added, *widened)
 
 
 def _lock(draft: TableDraft) -> Statement:

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 
-from refresher.domain.catalog import TableRef, TypeKind
+from refresher.domain.catalog import ORDERED_KINDS, TableRef, TypeKind
 from refresher.domain.config import MaskMethod
 from refresher.domain.dialect import TableDraft
 from refresher.domain.pgsql import names
@@ -13,18 +13,6 @@ from refresher.domain.pgsql.names import quote
 from refresher.domain.plan import CarriedColumn, Window, masked_first
 from refresher.domain.statements import Statement
 from refresher.domain.values import Value
-
-_ORDERED = frozenset(
-    {
-        TypeKind.INTEGER,
-        TypeKind.NUMERIC,
-        TypeKind.FLOAT,
-        TypeKind.DATE,
-        TypeKind.TIMESTAMP,
-        TypeKind.TIMESTAMPTZ,
-        TypeKind.TIME,
-    }
-)
 
 
 def window_condition(window: Window, first: int = 1) -> tuple[str, tuple[Value, ...]]:
@@ -163,7 +151,7 @@ def _column_numbers(
             numbers.append(f"sum(length({name}))::text as low_{position}")
         return numbers
     numbers = [f"count(*) filter (where {name} is null) as nulls_{position}"]
-    if column.kind in _ORDERED:
+    if column.kind in ORDERED_KINDS:
         numbers += [
             f"min({name})::text as low_{position}",
             f"max({name})::text as high_{position}",
