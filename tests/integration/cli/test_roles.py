@@ -6,8 +6,10 @@ import pytest
 
 from console.domain.roles import Role
 from tests.integration.cli.conftest import ELSEWHERE, CommandLine
+from tests.support.console_seed.datasets import seed_datasets
 from tests.support.console_seed.inbox import seed_drifts, seed_letters
 from tests.support.console_seed.silver import seed_silver
+from tests.support.console_seed.tables import seed_tables
 
 
 async def test_a_token_asks_for_what_its_role_may_and_for_nothing_more(line: CommandLine) -> None:
@@ -74,14 +76,24 @@ async def test_silver_and_plans_are_told_alike_by_both_ways(
     line: CommandLine, database_url: str
 ) -> None:
     (entity_id, *_) = await seed_silver(line.console.database, database_url, people=3)
+    async with line.console.database.connection() as connection, connection.transaction():
+        await seed_datasets(connection)
+        plans = await seed_tables(connection)
     for arguments in (
         ("explain", "users", entity_id),
         ("runs", "--last", "5"),
         ("refresh", "history"),
         ("refresh", "status"),
+        ("refresh", "plan", "--show", next(iter(plans.values()))),
+        ("wrds", "status", "--via-hub"),
     ):
         told = await line.tell(*arguments)
         assert await line.tell(*arguments, **ELSEWHERE) == told, arguments
+    status = await line.tell("refresh", "status")
+    assert (status["waiting"][0]["why"], bool(status["databases"])) != ([], False)
+    assert "there is no data set `nothing`" in await line.refused(
+        "wrds", "status", "--via-hub", "--dataset", "nothing"
+    )
     explained = await line.tell("explain", "users", entity_id)
     titles = [value for value in explained["values"] if value["field"] == "title"]
     assert titles[0]["losers"][0]["source"] == "tdx"

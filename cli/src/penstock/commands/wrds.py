@@ -1,7 +1,7 @@
 """`penstock wrds`: sync, look at and repair the mirror of WRDS.
 
 The verbs run on this machine, in a process of the mirror's own (`python -m wrds_sync`), under the
-same locks as the service. With `--via-hub` the service is asked to sync, like by any command.
+same locks as the service. With `--via-hub` the hub is asked: to sync, or how things stand.
 """
 
 import subprocess
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+import orjson
 import typer
 from rich.console import Console
 
@@ -20,6 +21,7 @@ from penstock.commands.identity import CommandId
 from penstock.commands.orders import ask, build, exit_unless_completed, follow
 from penstock.commands.wrds_view import Live, Plain
 from penstock.console_api import asking
+from penstock.datasets import read_status
 from penstock.settings import DatabaseAccess, read_access, service_environment
 
 _HUB_PATIENCE_SECONDS = 6 * 3600.0
@@ -107,10 +109,27 @@ def incremental(
     _run("incremental", *chosen, as_json=as_json)
 
 
-@commands.command(name="status")
-def status(*, dataset: MaybeDataset = None, as_json: JsonOption = False) -> None:
+@commands.command(
+    name="status", epilog=examples("wrds status", "wrds status --dataset crsp --via-hub")
+)
+def status(
+    *,
+    dataset: MaybeDataset = None,
+    via_hub: Annotated[
+        bool, typer.Option("--via-hub", help="As the service has last told the hub.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show every data set: vintage, last attempt, lock; and the disk."""
-    _run("status", *_dataset(dataset), as_json=as_json)
+    if not via_hub:
+        _run("status", *_dataset(dataset), as_json=as_json)
+        return
+    with asking() as api:
+        found = read_status(api, dataset)
+    console = Console(highlight=False)
+    view = Live(console) if console.is_terminal and not as_json else Plain()
+    with view:
+        view.show(orjson.dumps(found) + b"\n")
 
 
 @commands.command(name="verify")

@@ -162,8 +162,8 @@ def _status(facts: Facts) -> Table:
             progress.get("status", ""),
             lock["reason"] if lock else "",
         )
-    disk = facts["disk"]
-    table.caption = f"disk {disk['used_share']:.0%} used, {disk['free_bytes']:,} bytes free"
+    if disk := facts.get("disk"):
+        table.caption = f"disk {disk['used_share']:.0%} used, {disk['free_bytes']:,} bytes free"
     return table
 
 
