@@ -1,11 +1,15 @@
 """What the clients are told, and what is said where no broker is."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from chassis.bus.broker import build_security
-from chassis.bus.security import client_security, explain
+from chassis.bus.security import CERTIFICATE_ENDS, client_security, explain
 from chassis.settings import KafkaSettings
+from tests.support.authority import Authority
 
 PLAIN = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 SCRAM = {
@@ -43,3 +47,24 @@ async def test_a_missing_right_names_the_user_and_the_topic() -> None:
         "the user `scanner` has no right to `file.changed` (TopicAuthorizationFailedError); "
         "see `contracts.access`"
     )
+
+
+def test_the_end_of_the_client_certificate_is_measured(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("ingestor", days=7)
+    client_security(
+        KafkaSettings.model_validate(
+            PLAIN
+            | {
+                "KAFKA_SECURITY_PROTOCOL": "SSL",
+                "KAFKA_CA_FILE": authority.file,
+                "KAFKA_CERTIFICATE_FILE": pair.certificate,
+                "KAFKA_KEY_FILE": pair.key,
+            }
+        )
+    )
+
+    (sample,) = next(iter(CERTIFICATE_ENDS.collect())).samples
+    assert sample.labels == {"file": "ingestor.crt"}
+    expected = (datetime.now(UTC) + timedelta(days=7)).timestamp()  # noqa: TID251 - its own clock
+    assert sample.value == pytest.approx(expected, abs=60)

@@ -17,7 +17,7 @@ import orjson
 from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis import migrations
-from chassis.bus.security import client_security, explained
+from chassis.bus.security import certificate_ends, client_security, explained
 from chassis.clock import Clock, SystemClock
 from chassis.db import Database
 from chassis.errors import PenstockError, PermanentError, SettingsError, UnavailableError
@@ -144,7 +144,8 @@ class _Standard:
         missing = sorted(self._topics - existing)
         if missing:
             raise UnavailableError(f"{len(missing)} topics are missing, e.g. `{missing[0]}`")
-        return f"{len(existing)} topics"
+        found, ends = f"{len(existing)} topics", certificate_ends(settings)
+        return found if ends is None else f"{found}; our certificate ends on {ends:%Y-%m-%d}"
 
 
 async def examine(service: str, checks: Mapping[str, Check]) -> list[Finding]:

@@ -9,7 +9,6 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from aiokafka.conn import collect_hosts, create_conn
@@ -21,6 +20,7 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
 )
+from prometheus_client import Gauge
 
 from chassis import certificates
 from chassis.clock import SystemClock
@@ -30,6 +30,12 @@ from chassis.settings import KafkaSettings
 _PROBE_SECONDS = 5.0
 _ALERT_SECONDS = 1.0
 """With TLS 1.3 a server refuses a client's certificate only after the handshake."""
+
+CERTIFICATE_ENDS = Gauge(
+    "penstock_kafka_certificate_not_after_timestamp_seconds",
+    "When the client certificate that is shown to Kafka ends; no series without one.",
+    ("file",),
+)
 
 _UNAUTHORIZED = (
     TopicAuthorizationFailedError,
@@ -45,7 +51,18 @@ def build_ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
     context = ssl.create_default_context(cafile=settings.ca_file)
     if settings.certificate_file is not None:
         context.load_cert_chain(settings.certificate_file, settings.key_file, password="")
+        if (ends := certificate_ends(settings)) is not None:
+            CERTIFICATE_ENDS.labels(settings.certificate_file.name).set(ends.timestamp())
     return context
+
+
+def certificate_ends(settings: KafkaSettings) -> datetime | None:
+    """Return when the client certificate ends; None without one that can be read."""
+    try:
+        file = settings.certificate_file
+        return None if file is None else certificates.expires_at(file)
+    except (OSError, ValueError):
+        return None
 
 
 def client_security(settings: KafkaSettings) -> dict[str, Any]:
@@ -163,20 +180,12 @@ async def _shake_hands(settings: KafkaSettings, host: str, port: int) -> None:
 
 
 def _own_certificate_problem(settings: KafkaSettings) -> str | None:
-    file = settings.certificate_file
-    if file is None:
+    if settings.certificate_file is None:
         return None
-    ends = _end_of(file)
+    ends = certificate_ends(settings)
     if ends is not None and ends < SystemClock().now():
         return f"the certificate in `KAFKA_CERTIFICATE_FILE` ended on {ends:%Y-%m-%d}; renew it"
     return "the broker refuses the certificate in `KAFKA_CERTIFICATE_FILE`, or hangs up"
-
-
-def _end_of(file: Path) -> datetime | None:
-    try:
-        return certificates.expires_at(file)
-    except (OSError, ValueError):
-        return None
 
 
 def _who(settings: KafkaSettings) -> str:
