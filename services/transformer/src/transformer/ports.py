@@ -319,10 +319,10 @@ class PromotionStore(Protocol):
         """Return the differing entities of which bronze has stored more since."""
         ...
 
-    async def stale_records(
-        self, connection: Connection, entity_type: str, *, after: str, limit: int
+    async def records_of(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
     ) -> list[str]:
-        """Return the next records, behind `after`, of entities that must be written."""
+        """Return the records of entities, by the links of the shadow and by those of silver."""
         ...
 
     async def lock(self, connection: Connection, entity_type: str) -> None:

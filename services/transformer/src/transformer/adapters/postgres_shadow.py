@@ -192,11 +192,11 @@ class PostgresPromotion:
         rows = await connection.fetch(sql.MOVED, entity_type)
         return [row["entity_id"] for row in rows]
 
-    async def stale_records(
-        self, connection: Connection, entity_type: str, *, after: str, limit: int
+    async def records_of(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
     ) -> list[str]:
-        """Return the next records, behind `after`, of entities that must be written."""
-        rows = await connection.fetch(sql.STALE_RECORDS, entity_type, after, limit)
+        """Return the records of entities, by the links of the shadow and by those of silver."""
+        rows = await connection.fetch(sql.RECORDS_OF, entity_type, list(entity_ids))
         return [row["record_id"] for row in rows]
 
     async def lock(self, connection: Connection, entity_type: str) -> None:

@@ -327,7 +327,8 @@ select count(*) filter (where verdict = 'added')::integer as added,
 from shadow.heads where entity_type = $1
 """
 
-# Versions count up, so sums that are equal mean that nothing was stored.
+# Versions count up, so sums that are equal mean that nothing was stored. Bronze sorts as its
+# database does, links by bytes; an index is used by its own order only.
 MOVED = """
 select s.entity_id
 from shadow.heads s
@@ -337,24 +338,19 @@ cross join lateral (
     union select s.entity_id) r
 cross join lateral (
     select coalesce(sum(h.version), 0) as versions from bronze.heads h
-    where h.entity_type = $1 and h.entity_id = r.record_id) b
+    where h.entity_type = $1 and h.entity_id = r.record_id collate "default") b
 cross join lateral (
     select coalesce(sum(h.version), 0) as versions from shadow.records h
-    where h.entity_type = $1 and h.entity_id = r.record_id) t
+    where h.entity_type = $1 and h.entity_id = r.record_id collate "default") t
 where s.entity_type = $1 and s.verdict <> 'same' and b.versions <> t.versions
 group by s.entity_id order by s.entity_id
 """
 
-STALE_RECORDS = """
-select record_id from (
-    select x.record_id from shadow.entity_xref x
-    join shadow.heads s on s.entity_type = $1 and s.entity_id = x.entity_id
-    where x.entity_type = $1 and s.is_stale
-    union
-    select x.record_id from meta.entity_xref x
-    join shadow.heads s on s.entity_type = $1 and s.entity_id = x.entity_id
-    where x.entity_type = $1 and s.is_stale) r
-where record_id > $2 order by record_id limit $3
+RECORDS_OF = """
+select record_id from shadow.entity_xref where entity_type = $1 and entity_id = any($2)
+union
+select record_id from meta.entity_xref where entity_type = $1 and entity_id = any($2)
+order by record_id
 """
 
 LOCK = """

@@ -8,7 +8,7 @@ one of them has moved on. Then everything is rolled back. See decision 0036.
 import dataclasses
 from collections.abc import AsyncGenerator
 
-from chassis.db import Transaction
+from chassis.db import Connection, Transaction
 from chassis.errors import PermanentError
 from chassis.failpoints import reach
 from chassis.logs import get_logger
@@ -100,25 +100,19 @@ class PromoteShadow:
         """Resolve identity before anything is written, so that each entity is written once."""
         if entity.identity is None:
             return
-        connection, kind, after = transaction.connection, entity.entity_type, ""
-        while ids := await self._promotion.stale_records(
-            connection, kind, after=after, limit=self._page
-        ):
-            context.raise_if_cancelled()
-            plan = await self._identify.resolve(connection, entity, ids)
+        connection, kind = transaction.connection, entity.entity_type
+        async for ids in self._stale(context, connection, kind):
+            records = await self._promotion.records_of(connection, kind, ids)
+            plan = await self._identify.resolve(connection, entity, records)
             await self._store.note_stale(connection, kind, plan.ids)
-            after = ids[-1]
         await self._promotion.forget_refusals(connection, kind, entity.identity.limits)
 
     async def _write(
         self, context: RunContext, transaction: Transaction, entity: Entity
     ) -> AsyncGenerator[Tally]:
-        connection, kind, after = transaction.connection, entity.entity_type, ""
+        connection, kind = transaction.connection, entity.entity_type
         newest = await self._promotion.newest(connection, kind)
-        while ids := await self._store.entities(
-            connection, kind, after=after, limit=self._page, only_stale=True
-        ):
-            context.raise_if_cancelled()
+        async for ids in self._stale(context, connection, kind):
             plan = await self._identify.members(connection, entity, ids)
             if plan.members is not None:
                 joined = await self._promotion.survivors(connection, kind, ids)
@@ -128,6 +122,17 @@ class PromoteShadow:
                 transaction, entity, plan, run_id=context.run.run_id
             )
             await transaction.flush()
+
+    async def _stale(
+        self, context: RunContext, connection: Connection, entity_type: str
+    ) -> AsyncGenerator[list[str]]:
+        """Yield what must be written, page by page."""
+        after = ""
+        while ids := await self._store.entities(
+            connection, entity_type, after=after, limit=self._page, only_stale=True
+        ):
+            context.raise_if_cancelled()
+            yield ids
             after = ids[-1]
 
     async def _decide(

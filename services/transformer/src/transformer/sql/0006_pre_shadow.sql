@@ -23,7 +23,7 @@ create unlogged table shadow.records (
     entity_type text not null,
     source_system text not null,
     external_id text not null,
-    entity_id text collate "C" not null,
+    entity_id text not null,
     version integer not null,
     is_deleted boolean not null,
     ingested_at timestamptz not null,
