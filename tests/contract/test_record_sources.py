@@ -6,10 +6,12 @@ sources meet, in the transformer; here it means that a record is told as it is.
 """
 
 import asyncio
+import contextlib
 import inspect
+import json
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,8 @@ PEOPLE = {
     "ed": "Ed Elm",
 }
 
+KINDS = ("sql", "ldap", "file-list", "http")
+
 pytestmark = pytest.mark.covers("S2-40")
 
 
@@ -60,19 +64,19 @@ def directory() -> Generator[Slapd]:
         server.remove()
 
 
-@pytest.fixture(params=["sql", "ldap", "file-list", "http"])
-async def rig(
-    request: pytest.FixtureRequest, database_url: str, tmp_path: Path
+@contextlib.asynccontextmanager
+async def rigged(
+    kind: str, request: pytest.FixtureRequest, database_url: str, folder: Path
 ) -> AsyncGenerator[Rig]:
     found: Rig
-    if request.param == "sql":
+    if kind == "sql":
         found = SqlRig(database_url)
-    elif request.param == "ldap":
+    elif kind == "ldap":
         found = LdapRig(request.getfixturevalue("directory"))
-    elif request.param == "http":
+    elif kind == "http":
         found = HttpRig()
     else:
-        found = FileListRig(tmp_path)
+        found = FileListRig(folder)
     await found.put(PEOPLE)
     try:
         yield found
@@ -83,6 +87,20 @@ async def rig(
             found.stop()
 
 
+@pytest.fixture(params=KINDS)
+async def rig(
+    request: pytest.FixtureRequest, database_url: str, tmp_path: Path
+) -> AsyncGenerator[Rig]:
+    async with rigged(request.param, request, database_url, tmp_path) as found:
+        yield found
+
+
+def sections(rig: Rig) -> dict[str, Any]:
+    deletions = {"confirmations": 1, "confirm_after_seconds": 0}
+    scan = {"entity_type": "user", "id": list(rig.id_fields), "deletions": deletions}
+    return {"records": rig.records(), "scan": scan | rig.scan()}
+
+
 @dataclass(slots=True)
 class Stage:
     """The service's own parts around one rig, with a database of the test's own."""
@@ -90,15 +108,10 @@ class Stage:
     rig: Rig
     database: Database
 
-    def sections(self) -> dict[str, Any]:
-        deletions = {"confirmations": 1, "confirm_after_seconds": 0}
-        scan = {"entity_type": "user", "id": list(self.rig.id_fields), "deletions": deletions}
-        return {"records": self.rig.records(), "scan": scan | self.rig.scan()}
-
     def entry(self) -> RecordSourceEntry:
-        sections = RecordSections.model_validate(self.sections())
+        given = RecordSections.model_validate(sections(self.rig))
         return RecordSourceEntry(
-            "people", sections.records, sections.scan, batch_size=1000, max_records=0
+            "people", given.records, given.scan, batch_size=1000, max_records=0
         )
 
     def job(self, opened: list[RecordSource] | None = None) -> PollSource:
@@ -329,12 +342,35 @@ async def test_15_a_source_is_closed_and_can_be_closed_twice(stage: Stage) -> No
 
 
 @pytest.fixture
-def checked(stage: Stage, tmp_path: Path, database_url: str, kafka: KafkaAddress) -> Any:
-    """Run `scanner --check` with this source and this environment."""
+async def rigs(
+    request: pytest.FixtureRequest, database_url: str, tmp_path: Path
+) -> AsyncGenerator[list[Rig]]:
+    """All kinds side by side."""
+    async with contextlib.AsyncExitStack() as stack:
+        opened = [rigged(kind, request, database_url, tmp_path) for kind in KINDS]
+        yield [await stack.enter_async_context(rig) for rig in opened]
+
+
+def variable(rig: Rig) -> str:
+    return f"{PASSWORD_VARIABLE}_{rig.kind.replace('-', '_').upper()}"
+
+
+def secrets(rigs: Sequence[Rig]) -> dict[str, str]:
+    return {variable(rig): rig.secret for rig in rigs if rig.secret}
+
+
+@pytest.fixture
+def checked(rigs: list[Rig], tmp_path: Path, database_url: str, kafka: KafkaAddress) -> Any:
+    """Run `scanner --check` with a source of each kind and this environment."""
     config = tmp_path / "config"
     config.mkdir()
-    entry = {"name": "people", **stage.sections()}
-    (config / "sources.yaml").write_text(yaml.safe_dump({"version": 1, "sources": [entry]}))
+    entries = "".join(
+        yaml.safe_dump([{"name": rig.kind, **sections(rig)}]).replace(
+            PASSWORD_VARIABLE, variable(rig)
+        )
+        for rig in rigs
+    )
+    (config / "sources.yaml").write_text(f"version: 1\nsources:\n{entries}")
 
     async def check(**environment: str) -> subprocess.CompletedProcess[str]:
         given = {
@@ -359,23 +395,26 @@ def checked(stage: Stage, tmp_path: Path, database_url: str, kafka: KafkaAddress
 
 @pytest.mark.covers("S2-09")
 async def test_16_to_19_the_command_reads_its_environment_and_tells_what_it_found(
-    stage: Stage, checked: Any
+    rigs: list[Rig], checked: Any
 ) -> None:
-    secret = {PASSWORD_VARIABLE: stage.rig.secret} if stage.rig.secret else {}
-    done = await checked(**secret)
-    assert f'"check":"people: source","is_ok":true,"message":"{stage.rig.kind}: ' in done.stdout
-    if stage.rig.secret and stage.rig.kind != "sql":
-        assert stage.rig.secret not in done.stdout + done.stderr
-    stage.rig.refuse()
-    secret = {PASSWORD_VARIABLE: stage.rig.secret} if stage.rig.secret else {}
-    done = await checked(**secret)
+    done = await checked(**secrets(rigs))
+    for rig in rigs:
+        told = f'"check":"{rig.kind}: source","is_ok":true,"message":"{rig.kind}: '
+        assert told in done.stdout
+        if rig.secret and rig.kind != "sql":
+            assert rig.secret not in done.stdout + done.stderr
+        rig.refuse()
+    done = await checked(**secrets(rigs))
     assert done.returncode == 1
-    assert '"is_ok":false' in done.stdout
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    refused = {item["check"].partition(":")[0] for item in findings if not item["is_ok"]}
+    assert refused >= set(KINDS)
 
 
 @pytest.mark.covers("S2-33")
-async def test_17_all_missing_names_are_told_together(stage: Stage, checked: Any) -> None:
+async def test_17_all_missing_names_are_told_together(rigs: list[Rig], checked: Any) -> None:
     done = await checked(DATABASE_URL="")
     assert done.returncode == 1
     assert "`DATABASE_URL` is missing" in done.stdout
-    assert (f"`{PASSWORD_VARIABLE}` is missing" in done.stdout) == bool(stage.rig.secret)
+    for rig in rigs:
+        assert (f"`{variable(rig)}` is missing" in done.stdout) == bool(rig.secret)
