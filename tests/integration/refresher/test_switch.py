@@ -7,9 +7,13 @@ from collections.abc import AsyncGenerator
 import asyncpg
 import pytest
 
+from refresher.domain.planner import Request
+from refresher.ports import Fence
 from tests.integration.refresher.conftest import Open
 from tests.integration.refresher.estate import Estate
-from tests.integration.refresher.hub import Hub
+from tests.integration.refresher.hub import KEY, Hub
+from tests.support.eventually import eventually
+from tests.support.proxy import FaultProxy
 
 TABLE = """
 create table events (id bigint not null, day date not null, generation int not null, note text,
@@ -150,3 +154,45 @@ async def test_a_swap_gives_up_its_lock_rather_than_hold_others_up(hub: Hub) -> 
         await newcomer.close()
     assert longest < 0.1 + 0.25, f"a reader waited {longest * 1000:.0f} ms"
     assert (await hub.history("events"))["swap_attempts"] > 1
+
+
+async def test_a_cancellation_that_comes_too_late_is_told_what_was_done(hub: Hub) -> None:
+    estate = hub.estate
+    hub.config["tables"][0]["hooks"] = {"after_swap": ["select pg_sleep(1)"]}
+    with FaultProxy(estate.host, estate.port) as proxy:
+        target = {"server": proxy.host, "port": proxy.port}
+        hub.config["databases"]["target"].update(target)
+        refresher = hub.refresher()
+        async with refresher.open_engine() as engine:
+            plan = (await refresher.planning.survey(engine, Request(keys=("events",)))).plan
+            proven = await refresher.planning.verified(engine)
+            (component,) = plan.components
+            await engine.load(proven, plan, component, key=KEY.encode(), progress=ignore)
+            fence = Fence(run_id=plan.plan_id, token=1)
+            async with asyncio.TaskGroup() as group:
+                swapping = group.create_task(engine.swap(proven, plan, component, fence=fence))
+                await eventually(lambda: is_sleeping(estate), 10)
+                # The server's answer is on its way when the cancellation is.
+                proxy.slow_down(1.0)
+                await eventually(lambda: is_noted(estate), 10)
+                swapping.cancel()
+                proxy.restore()
+    assert swapping.result().tallies == {}
+    assert await estate.in_uat("select array_agg(distinct generation) from events") == [2]
+
+
+async def ignore(_table: str, _rows: int, _bytes: int) -> None:
+    """Nobody is told how far a copy is."""
+
+
+async def is_sleeping(estate: Estate) -> bool:
+    found: int = await estate.in_uat(
+        "select count(*) from pg_stat_activity "
+        "where wait_event = 'PgSleep' and datname = current_database()"
+    )
+    return found > 0
+
+
+async def is_noted(estate: Estate) -> bool:
+    found: int = await estate.in_uat("select count(*) from penstock_refresh.swaps")
+    return found > 0

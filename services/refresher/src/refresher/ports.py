@@ -140,7 +140,8 @@ class Engine(Protocol):
         `component.after`.
 
         The transaction also writes a note of the swap into the target, so that a repetition after
-        a crash finds it done and returns the same tallies.
+        a crash finds it done and returns the same tallies. A cancellation that comes too late is
+        not raised: what is committed is returned, to be recorded.
 
         Raises:
             SwapBusyError: the locks could not be had.

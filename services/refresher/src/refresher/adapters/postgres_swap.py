@@ -5,6 +5,7 @@ go out together as far as nobody asks what they return; an exchange, where nobod
 one message from the first lock to the commit.
 """
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -64,6 +65,9 @@ select array(select unnest($1::text[]) except select name from passed order by 1
     (select tallies::text from {OWN_SCHEMA}.swaps
      where plan_id = $3 and component = $4 and kind = $5) as known
 """  # noqa: S608 - a constant
+_FIND = f"""
+select tallies::text from {OWN_SCHEMA}.swaps where plan_id = $1 and component = $2 and kind = $3
+"""  # noqa: S608 - a constant
 
 # The session remembers it over the commit; `reset` forgets it.
 _LOCKED_AT = "nullif(current_setting('penstock.locked_at', true), '')"
@@ -95,6 +99,11 @@ async def swap_once(connections: Connections, target: VerifiedTarget, work: Exch
                 known = await _run(connection, work, counter)
             except _BUSY as error:
                 raise OthersInTheWayError from error
+            except asyncio.CancelledError:
+                # The server may have committed before it heard; then it is done, and is told so.
+                known = await _noted(connection, work)
+                if known is None:
+                    raise
             if known is None:
                 counter.lock(await connection.fetchval(_HELD) or 0.0)
             return known
@@ -149,6 +158,13 @@ async def _fence(connection: Connection, work: Exchange) -> Tallies | None:
         refused = ", ".join(found["refused"])
         raise LeaseLostError(f"{refused}: another worker has taken over the refresh")
     return None
+
+
+async def _noted(connection: Connection, work: Exchange) -> Tallies | None:
+    # Waits for the answer to what was cancelled; says nothing where all is committed.
+    await connection.execute("rollback")
+    found = await connection.fetchval(_FIND, work.plan.plan_id, work.component.name, work.kind)
+    return None if found is None else read_tallies(found)
 
 
 async def _note(connection: Connection, work: Exchange, counter: Counter) -> None:

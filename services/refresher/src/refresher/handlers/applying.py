@@ -124,6 +124,7 @@ class Applying:
         swapped = await work.engine.swap(work.target, work.stored.plan, component, fence=work.fence)
         await reach("refresh.before_record")
         await self._record(work, progress, loaded, swapped)
+        _heed_cancellation()
         await reach("refresh.recorded")
 
     async def _stage(self, work: "_Work", progress: _Progress) -> dict[str, dict[str, Any]]:
@@ -286,6 +287,13 @@ async def watched(context: RunContext) -> AsyncGenerator[None]:
             watcher = group.create_task(watch())
             yield
             watcher.cancel()
+
+
+def _heed_cancellation() -> None:
+    """Stop now, if that was asked for while a swap could not be stopped any more."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def check(table: TablePlan, loaded: Loaded, *, is_forced: bool) -> None:
