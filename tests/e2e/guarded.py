@@ -18,6 +18,7 @@ from chassis.bus.topics import apply_topics
 from contracts.access import LINEAGE_EXPORTER, TOPIC_ADMINISTRATOR
 from contracts.topics import topic_specs
 from penstock.processes import ServiceProcess
+from tests.e2e.guarded_mirror import GuardedMirror, Mirrored
 from tests.support.addresses import PostgresAddress, S3Address
 from tests.support.collector import Collector
 from tests.support.command_line import penstock
@@ -48,6 +49,7 @@ class Told:
     """Texts in which no secret may stand, by where they were found."""
 
     exit_codes: list[int] = field(default_factory=list)
+    mirrored: Mirrored = field(default_factory=Mirrored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,9 @@ async def tell(servers: Servers, folder: Path, name: str) -> Told:
     migrated = await _penstock("migrate", folder, DATABASE_URL=role_url(url, "penstock_owner"))
     assert migrated.returncode == 0, migrated.stderr
     await apply_topics(settings_of(servers.kafka.scram_env(TOPIC_ADMINISTRATOR)), topic_specs())
+    mirror = await GuardedMirror.prepare(
+        servers.kafka, servers.postgres, url, name=f"{name}_archive"
+    )
     environment = servers.s3.env | {
         "PENSTOCK_CONFIG_DIRECTORY": str(config),
         "PENSTOCK_HTTP_PORT": "0",
@@ -73,7 +78,11 @@ async def tell(servers: Servers, folder: Path, name: str) -> Told:
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "KAFKA_SESSION_TIMEOUT_SECONDS": "6",
     }
-    async with _running(servers, url, environment, folder=folder) as services:
+    async with (
+        _running(servers, url, environment, folder=folder) as services,
+        asyncio.TaskGroup() as beside,
+    ):
+        mirroring = beside.create_task(mirror.tell(folder / "mirror", _without_store(environment)))
         scan = await _penstock(
             "scan transcripts --mode full --wait",
             folder,
@@ -87,6 +96,7 @@ async def tell(servers: Servers, folder: Path, name: str) -> Told:
             letters = await looking.fetch("select * from meta.dead_letters")
         finally:
             await looking.close()
+        mirrored = await mirroring
         pages = [await asyncio.to_thread(_metrics_of, item) for item in services]
         codes = [await item.stop() for item in services]
     lineage = folder / "lineage.jsonl"
@@ -106,6 +116,7 @@ async def tell(servers: Servers, folder: Path, name: str) -> Told:
         secrets=_secrets(servers),
         places={
             **{f"log of {item.service}": item.log.read_text() for item in services},
+            "log of wrds_sync": mirrored.log,
             "metrics": "\n".join(pages),
             "dead letters": "\n".join(str(dict(row)) for row in letters),
             "spans": "\n".join(map(str, servers.collector.spans)),
@@ -113,6 +124,7 @@ async def tell(servers: Servers, folder: Path, name: str) -> Told:
             "command line": scan.stdout + scan.stderr + exported.stdout + exported.stderr,
         },
         exit_codes=codes,
+        mirrored=mirrored,
     )
 
 
@@ -173,7 +185,9 @@ def _metrics_of(service: ServiceProcess) -> str:
 
 def _secrets(servers: Servers) -> list[str]:
     words: Iterable[str] = servers.kafka.passwords.values()
-    roles = (f"password-of-penstock_{name}" for name in (*SERVICES, "owner", "operator"))
+    roles = (
+        f"password-of-penstock_{name}" for name in (*SERVICES, "wrds_sync", "owner", "operator")
+    )
     return [*words, *roles, servers.s3.secret_access_key]
 
 

@@ -43,6 +43,32 @@ def test_everything_works_and_nothing_is_refused(told: Told) -> None:
     assert told.exit_codes == [0] * len(SERVICES)
 
 
+def test_the_mirror_of_the_archive_works_and_nothing_is_refused(told: Told) -> None:
+    mirrored = told.mirrored
+
+    assert mirrored.statuses == ["completed", "completed", "completed", "failed", "completed"]
+    assert mirrored.tables == {
+        "vintages": 3,
+        "restatements": 1,
+        "partitions": 2,
+        "states": 2,
+        "volumes": 1,
+    }
+    assert set(mirrored.complaints) == {
+        "sync.data.late",  # it was never synced, as the watch sees it first
+        "data_restated",
+        "schema_drifted",
+        "dataset_failed",
+    }
+    assert mirrored.exit_code == 0
+
+
+def test_the_end_of_a_client_certificate_is_told(told: Told) -> None:
+    page = told.places["metrics"]
+
+    assert 'penstock_kafka_certificate_not_after_timestamp_seconds{file="transformer.crt"}' in page
+
+
 def test_no_secret_comes_out(told: Told) -> None:
     assert len(told.secrets) > 10
     leaks = {
