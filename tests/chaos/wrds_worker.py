@@ -48,13 +48,18 @@ class Mirror:
         """Of the last verb that came to its end."""
 
     async def run(
-        self, verb: str, *options: str, kill_after: float | None = None, phase: str = ""
+        self,
+        verb: str,
+        *,
+        dataset: str = DATASET,
+        kill_after: float | None = None,
+        phase: str = "",
     ) -> int:
         """Run a verb on the data set, to its end or until it is killed; return its exit code."""
         theirs, ours = _FORKS.Pipe(duplex=False)
         process = _FORKS.Process(
             target=work,
-            args=([verb, "--dataset", DATASET, *options], self._environment, phase, ours),
+            args=([verb, "--dataset", dataset], self._environment, phase, ours),
         )
         process.start()
         ours.close()
