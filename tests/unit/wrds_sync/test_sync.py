@@ -245,6 +245,15 @@ async def test_an_unchanged_table_costs_one_query(mirror: TestMirror, archive: A
     assert before.synced_at == mirror.clock.now()
 
 
+async def test_what_dead_writers_left_goes_although_nothing_is_new(mirror: TestMirror) -> None:
+    await mirror.manager.full_sync(CRSP, 2024)
+    left = mirror.root / "objects/crsp/daily/2024-of-a-killed-writer.parquet"
+    left.write_bytes(b"")
+    await mirror.manager.incremental_sync(CRSP)
+    assert not left.exists()
+    assert len(mirror.rows()) == 4
+
+
 @pytest.mark.covers("S5-97")
 async def test_a_partial_year_that_is_synced_again_has_no_row_twice(
     mirror: TestMirror, archive: Archive

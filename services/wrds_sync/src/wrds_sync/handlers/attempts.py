@@ -110,8 +110,12 @@ class Attempts:
             await self._save(
                 job, kept, kept.progress.ended("completed", now=self._now(), message=None)
             )
-        await self._storage.purge(job.writer.token, keep_vintages=self._keep_vintages)
+        await self.purge(job.writer)
         return outcome
+
+    async def purge(self, writer: Writer) -> None:
+        """Remove superseded vintages, and what attempts that died have left of theirs."""
+        await self._storage.purge(writer.token, keep_vintages=self._keep_vintages)
 
     async def _resume_from_checkpoint(self, job: SyncJob) -> SyncProgress:
         """Return where to go on: the last attempt's checkpoint, where it is still true."""

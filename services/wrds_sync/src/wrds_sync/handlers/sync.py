@@ -175,9 +175,10 @@ class SyncManager:
             }
         )
         await self._storage.publish(touched, writer.token)
-        # The last attempt may have died between the manifest and the ledger.
+        # The last attempt may have died after the manifest, before all that follows it.
         report = await self._restatements.load(manifest.dataset, manifest.vintage)
         await self._ledger.record(touched, report)
+        await self._attempts.purge(writer)
         metrics.SYNCED_AT.labels(manifest.dataset).set(now.timestamp())
         get_logger().info("sync_unchanged", dataset=manifest.dataset, vintage=manifest.vintage)
         return SyncOutcome(manifest=touched)
