@@ -18,9 +18,7 @@ from chassis.shares.port import (
     ShareDescription,
     UnsupportedServerError,
 )
-from chassis.shares.pysmb import PysmbShare
 from chassis.shares.smb_wire import ShareRefusesAccountError
-from chassis.shares.smbprotocol import SmbprotocolShare
 from chassis.sources import ConfigError, ShareConfig
 
 T = TypeVar("T")
@@ -53,7 +51,10 @@ def open_share(
 def _open_smb(config: ShareConfig, nas: NasSettings, gate: LogonGate) -> Share:
     root = join(validate_nas_path(nas.base_path), validate_nas_path(config.root))
 
+    # Half a second of processor time between them, that a start without such a share need not pay.
     def pysmb() -> Share:
+        from chassis.shares.pysmb import PysmbShare  # noqa: PLC0415
+
         return PysmbShare(
             nas,
             root=root,
@@ -63,6 +64,8 @@ def _open_smb(config: ShareConfig, nas: NasSettings, gate: LogonGate) -> Share:
         )
 
     def smbprotocol() -> Share:
+        from chassis.shares.smbprotocol import SmbprotocolShare  # noqa: PLC0415
+
         return SmbprotocolShare(
             nas,
             root=root,

@@ -10,7 +10,6 @@ from chassis.shares.port import Share
 from chassis.sources import ShareConfig
 from scanner.adapters.file_list import FileListSource, ShareRecordList
 from scanner.adapters.http_source import HttpAccess, HttpSource, ItemPorts
-from scanner.adapters.ldap_directory import LdapDirectory
 from scanner.adapters.record_inventory import PostgresRecordInventory
 from scanner.adapters.series_memory import PostgresSeriesMemory
 from scanner.adapters.sql_postgres import PostgresRecords
@@ -48,6 +47,9 @@ def open_record_source(
         case SqlRecords():
             return PostgresRecords(config, url=access.secrets[config.url], cursor=cursor)
         case LdapRecords():
+            # A quarter of a second of processor time for a client that few scanners need.
+            from scanner.adapters.ldap_directory import LdapDirectory  # noqa: PLC0415
+
             return LdapDirectory(config, access.secrets, cursor=cursor)
         case FileListRecords():
             return FileListSource(config, access.open_share(config.share))
