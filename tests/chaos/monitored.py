@@ -12,20 +12,14 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from penstock.stack import PartName, Stack, read_settings
 from tests.support.command_line import start_penstock
 from tests.support.eventually import wait_until
 from tests.support.paths import PROJECT
 from tests.support.prometheus import Prometheus, running_prometheus
 
-FLOW = ("scanner", "ingestor", "transformer")
-OTHERS = ("refresher", "wrds_sync", "console")
+SERVICES = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync", "console")
 _DEADLINE = 400.0
-_LOGINS = {
-    f"{side}_DB_{what}": "nobody" for side in ("SOURCE", "TARGET") for what in ("USER", "PASSWORD")
-}
 
 
 class MonitoredHub:
@@ -36,27 +30,21 @@ class MonitoredHub:
         self.prometheus = prometheus
         self.output: list[str] = []
         self.started_at = time.time()
-        self.others: dict[str, subprocess.Popen[bytes]] = {}
         self.stack = Stack(settings=read_settings().in_folder(self.folder))
+        self._own: dict[str, subprocess.Popen[bytes]] = {}
+        self._environments: dict[str, dict[str, str]] = {}
 
     @property
     def env(self) -> dict[str, str]:
-        """What a service of this hub has in its environment."""
-        config = self.folder / "config"
-        return self.stack.env() | {
-            "PENSTOCK_CONFIG_DIRECTORY": str(config),
-            "PENSTOCK_SECRETS_DIR": str(config / "secrets"),
-            "PENSTOCK_HTTP_PORT": "0",
-            "REFRESHER_MASKING_KEY": "for-a-test-only-32-characters-or-more",
-            "WRDS_SYNC_STORAGE_PATH": str(self.folder / "mirror"),
-            # Nobody answers there, but with an account data may be late.
-            "WRDS_USERNAME": "nobody",
-            "WRDS_PASSWORD": "nobody",
-            "WRDS_HOST": "127.0.0.1",
-            "WRDS_SYNC_SCHEDULE": "false",
-            **_LOGINS,
-        }
+        """Where the servers of this hub are."""
+        return self.stack.env()
 
+    @property
+    def config(self) -> Path:
+        """The configuration that the demo wrote."""
+        return self.folder / "config"
+
+    # --- what is seen
     def history(self, expr: str) -> list[dict[str, Any]]:
         """Return the series of a query since the start, without those that are no numbers."""
         found = self.prometheus.query_range(
@@ -83,12 +71,14 @@ class MonitoredHub:
         said = self.said(service, "probes_listening")
         return int(said[-1]["port"]) if said else None
 
-    def pid(self, service: str) -> int:
-        """Return the process of a service."""
-        return int(self.said(service, "service_started")[-1]["pid"])
+    def watch(self) -> None:
+        """Have every process scraped that has told its port."""
+        ports = {name: self.port(name) for name in SERVICES}
+        self.prometheus.targets({name: port for name, port in ports.items() if port})
 
+    # --- what is done to it
     def send(self, service: str, how: signal.Signals) -> None:
-        os.kill(self.pid(service), how)
+        os.kill(self._pid(service), how)
 
     def signal_part(self, part: PartName, how: signal.Signals) -> None:
         """Send a server of the stack a signal: SIGSTOP is an outage, SIGCONT its end."""
@@ -98,47 +88,60 @@ class MonitoredHub:
         own = os.getpgid(process.pid) == process.pid
         (os.killpg if own else os.kill)(process.pid, how)
 
-    def watch(self) -> None:
-        """Have every process scraped that has told its port."""
-        ports = {name: self.port(name) for name in (*FLOW, *OTHERS)}
-        self.prometheus.targets({name: port for name, port in ports.items() if port})
+    def kill(self, service: str) -> None:
+        """End a service at once."""
+        pid = self._pid(service)
+        self._environments.setdefault(service, _environment_of(pid))
+        os.kill(pid, signal.SIGKILL)
+        if service in self._own:
+            self._own.pop(service).wait(20)
+        # The demo's own child is gone once the demo has seen its end.
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), timeout=20)
 
-    def start(self, service: str, **changes: str) -> None:
-        """Start another service, or one of the flow again after it was ended."""
+    def start(self, service: str, *, module: str | None = None, **changes: str | None) -> None:
+        """Start a service again, as the demo had started it but for some changes.
+
+        `module` takes the place of the service's own; a change to None takes a variable away.
+        """
         log = self.folder / "logs" / f"{service}.log"
         before = len(self.said(service, "probes_listening"))
+        environment = self._environments[service] | changes
         with log.open("ab") as output:
-            self.others[service] = subprocess.Popen(
-                [sys.executable, "-m", service],
-                env={"PATH": os.environ["PATH"]} | self.env | changes,  # noqa: TID251 - a child's
+            process = self._own[service] = subprocess.Popen(
+                [sys.executable, "-m", module or service],
+                env={name: value for name, value in environment.items() if value is not None},
                 stdout=output,
                 stderr=output,
-                cwd=self.folder,
+                cwd=PROJECT,
             )
-        wait_until(lambda: len(self.said(service, "probes_listening")) > before, timeout=120)
+        wait_until(
+            lambda: _lives(process) and len(self.said(service, "probes_listening")) > before,
+            timeout=120,
+        )
         self.watch()
 
-    def stop(self, service: str) -> None:
-        """End a service that was started here."""
-        process = self.others[service]
-        process.kill()
-        process.wait(20)
+    def restart(self, service: str, **changes: str | None) -> None:
+        self.kill(service)
+        self.start(service, **changes)
 
-    def start_others(self) -> None:
-        """Start what the demo does without."""
-        config = self.folder / "config"
-        (config / "refresh.yaml").write_text(yaml.safe_dump(_refresh_config()), "utf-8")
-        (config / "datasets.yaml").write_bytes((PROJECT / "config/datasets.yaml").read_bytes())
-        self.start("refresher")
-        self.start("wrds_sync")
-        self.start("console")
+    def stop(self) -> None:
+        """End what was started here."""
+        for process in self._own.values():
+            process.kill()
+            process.wait(20)
 
-    def listen(self, demo: "subprocess.Popen[str]") -> None:
+    def _pid(self, service: str) -> int:
+        return int(self.said(service, "service_started")[-1]["pid"])
+
+    # --- the demo
+    def follow(self, demo: "subprocess.Popen[str]") -> None:
+        """Keep what the demo writes."""
         assert demo.stdout is not None
         self.output.extend(iter(demo.stdout.readline, ""))
 
-    def tells(self, text: str) -> bool:
-        return any(text in line for line in list(self.output))
+    def is_over(self) -> bool:
+        """Whether every figure was right; then the demo stays as it is."""
+        return any("Every figure is" in line for line in list(self.output))
 
 
 @contextlib.contextmanager
@@ -149,36 +152,37 @@ def monitored_demo(
     with running_prometheus(folder / "prometheus", changes=changes) as prometheus:
         hub = MonitoredHub(folder, prometheus)
         demo = start_penstock("demo", "--files", str(files), state_dir=folder)
-        listener = threading.Thread(target=hub.listen, args=(demo,), daemon=True)
+        listener = threading.Thread(target=hub.follow, args=(demo,), daemon=True)
         listener.start()
         try:
-            wait_until(lambda: _lives(demo, hub) and hub.port("scanner"), timeout=_DEADLINE)
-            hub.watch()
-            wait_until(lambda: all(hub.port(name) for name in FLOW), timeout=_DEADLINE)
-            hub.watch()
-            hub.start_others()
-            wait_until(lambda: hub.tells("figure") and _is_over(hub), timeout=_DEADLINE)
+            _until_over(hub, demo)
             yield hub
         finally:
-            for process in hub.others.values():
-                process.kill()
-                process.wait(20)
+            hub.stop()
             demo.send_signal(signal.SIGINT)
             demo.wait(90)
+            listener.join(20)
+            assert demo.stdout is not None
+            demo.stdout.close()
 
 
-def _lives(demo: "subprocess.Popen[str]", hub: MonitoredHub) -> bool:
-    if demo.poll() is not None:
-        raise RuntimeError(f"the demo has ended: {''.join(hub.output)}")
+def _until_over(hub: MonitoredHub, demo: "subprocess.Popen[str]") -> None:
+    def is_over() -> bool:
+        assert _lives(demo), "".join(hub.output)
+        hub.watch()
+        time.sleep(0.5)
+        return hub.is_over() and all(hub.port(name) for name in SERVICES)
+
+    wait_until(is_over, timeout=_DEADLINE)
+
+
+def _lives(process: "subprocess.Popen[Any]") -> bool:
+    if process.poll() is not None:
+        raise RuntimeError(f"{process.args!r} has ended")
     return True
 
 
-def _is_over(hub: MonitoredHub) -> bool:
-    return hub.tells("Every figure is") or hub.tells("✗")
-
-
-def _refresh_config() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((PROJECT / "config/refresh.yaml").read_text("utf-8"))
-    for side in ("source", "target"):
-        found["databases"][side]["server"] = "127.0.0.1"
-    return found
+def _environment_of(pid: int) -> dict[str, str]:
+    """Return with what a process was started."""
+    lines = Path(f"/proc/{pid}/environ").read_text("utf-8").rstrip("\0").split("\0")
+    return dict(line.split("=", 1) for line in lines)

@@ -27,12 +27,13 @@ class Authority:
 
     folder: Path
     name: str = "ca"
+    days: float = 90
     _key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
 
     def __post_init__(self) -> None:
-        begin, end = _around_now(days=90)
+        begin, end = _around_now(days=self.days)
         own = x509.CertificateBuilder(
             _named(self.name), _named(self.name), self._key.public_key(), 1, begin, end
         ).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
