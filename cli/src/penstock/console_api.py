@@ -216,7 +216,7 @@ def _local(
     find_kafka: Callable[[], KafkaSettings],
     user: str,
 ) -> Generator[ConsoleApi]:
-    # Only now: it takes half a second, and `--help` should not.
+    # Only now: it takes a second, and `--help` should not.
     from penstock.console_local import local_client  # noqa: PLC0415
 
     with local_client(find_database, find_kafka, user) as client:

@@ -52,6 +52,9 @@ async def test_values_are_for_operators_and_every_look_through_a_token_is_audite
     groups = await line.tell("dlq", "list", "--groups", PENSTOCK_TOKEN=viewer)
     assert sum(group["count"] for group in groups) == len(listed) > 50
     letter = listed[0]["id"]
+    events = [item["event_id"] for item in listed[:2]]
+    chosen = ("dlq", "list", "--event", events[0], "--event", events[1])
+    assert await line.tell(*chosen, PENSTOCK_TOKEN=viewer) == listed[:2]
 
     hidden = await line.tell("dlq", "show", letter[:13], PENSTOCK_TOKEN=viewer)
     shown = await line.tell("dlq", "show", letter, PENSTOCK_TOKEN=operator)

@@ -7,7 +7,7 @@ from console.domain.credentials import (
     new_api_token,
     new_token,
 )
-from console.domain.paging import decode_cursor, encode_cursor
+from console.domain.paging import decode_cursor, encode_cursor, id_range
 from console.domain.passwords import problem_with
 from console.domain.roles import Role
 
@@ -45,6 +45,14 @@ def test_passwords_are_long_and_do_not_follow_from_the_name(
 ) -> None:
     found = problem_with(password, name="ann")
     assert found is None if problem is None else problem in (found or "")
+
+
+def test_the_beginning_of_an_id_means_every_id_that_begins_so() -> None:
+    low, high = id_range("3f0c12ab-7")
+    assert str(low) == "3f0c12ab-7000-0000-0000-000000000000"
+    assert str(high) == "3f0c12ab-7fff-ffff-ffff-ffffffffffff"
+    assert id_range(str(low)) == (low, low)
+    assert id_range("") == id_range("-") == (None, None)
 
 
 def test_a_cursor_is_read_back_and_a_made_up_one_is_the_start() -> None:

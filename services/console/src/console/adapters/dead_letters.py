@@ -24,7 +24,6 @@ from console.ports.dead_letters import (
     LetterMessage,
 )
 
-_GROUPS = 200
 _MESSAGE = 300
 _KEY_BYTES = 500
 _HEX_BYTES = 2048
@@ -57,7 +56,7 @@ class PostgresDeadLetters:
         async with self._database.connection() as connection:
             conditions = await _conditions(connection, wanted)
             found = await group_letters(connection, conditions) if conditions else []
-        return [_group(group) for group in found[:_GROUPS]]
+        return [_group(group) for group in found]
 
     async def list(self, wanted: LetterFilter) -> Page[LetterLine]:
         """Return letters, the newest first."""

@@ -24,6 +24,9 @@ from console.web.context import CurrentView, View, as_id
 from contracts.commands import ReplayRequested
 from contracts.topics import REPLAY_REQUESTED
 
+GROUPS = 200
+"""Of reasons, on the page."""
+
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1", tags=["dead letters"])
 Wanted = Annotated[LetterFilter, Query()]
@@ -69,7 +72,7 @@ async def show_letters(view: CurrentView, wanted: Wanted) -> Response:
     letters = view.context.dead_letters
     return view.page(
         "dead_letters.html",
-        groups=await letters.groups(LetterFilter()),
+        groups=(await letters.groups(LetterFilter()))[:GROUPS],
         letters=await letters.list(wanted),
         choices=await letters.choices(),
         wanted=wanted,
