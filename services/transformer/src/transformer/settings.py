@@ -8,7 +8,7 @@ from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings, S
 class TransformerPart(SettingsPart):
     """The transformer's own variables."""
 
-    chunk_entities: int = env("TRANSFORMER_CHUNK_ENTITIES", 1000, ge=1, le=5000)
+    chunk_entities: int = env("TRANSFORMER_CHUNK_ENTITIES", 2500, ge=1, le=5000)
     """Entities merged at a time, at the most."""
 
     chunk_bytes: int = env("TRANSFORMER_CHUNK_BYTES", 8 * 1024 * 1024, ge=1)
@@ -17,7 +17,7 @@ class TransformerPart(SettingsPart):
     One such chunk is merged while another is written. A document that is larger goes alone.
     """
 
-    page_entities: int = env("TRANSFORMER_PAGE_ENTITIES", 2000, ge=1, le=5000)
+    page_entities: int = env("TRANSFORMER_PAGE_ENTITIES", 5000, ge=1, le=20000)
     """Entities per transaction of a `transform` run."""
 
     shadow_hours: float = env("TRANSFORMER_SHADOW_HOURS", 168.0, gt=0)

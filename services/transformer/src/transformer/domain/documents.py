@@ -58,8 +58,11 @@ def read_inputs(documents: Sequence[Mapping[str, Any]], item: Input) -> list[Val
 
 
 def parse_document(text: str) -> dict[str, Any]:
-    """Read a record, its decimals as they are written; one that is no JSON object has no values."""
-    document = _DECODER.decode(text)
+    """Read a record, its decimals as they are written; one that is no JSON object has no values.
+
+    The text is what PostgreSQL makes of `jsonb`: one value, and nothing around it.
+    """
+    document, _ = _DECODER.raw_decode(text)
     return document if isinstance(document, dict) else {}
 
 

@@ -8,8 +8,16 @@ from typing import Any
 import polars as pl
 
 from transformer.domain.documents import child_scopes, parse_document, read_input, read_inputs
-from transformer.domain.entity import INPUT_TYPES, MOMENT, RECORD_COLUMNS, ChildRules, Entity
+from transformer.domain.entity import (
+    INPUT_TYPES,
+    MOMENT,
+    NUMERIC,
+    RECORD_COLUMNS,
+    ChildRules,
+    Entity,
+)
 from transformer.domain.records import Head
+from transformer.domain.rules import InputType
 
 ENTITY = "@entity"
 ROW = "@row"
@@ -73,7 +81,7 @@ def input_frame(entity: Entity, heads: list[Head], documents: list[dict[str, Any
         "external_id": [head.external_id for head in heads],
     }
     for name, item in inputs.items():
-        data[name] = read_inputs(documents, item)
+        data[name] = _column(read_inputs(documents, item), item.type)
     schema = {
         ENTITY: pl.String(),
         ROW: pl.Int64(),
@@ -105,8 +113,20 @@ def _ranked(entity: Entity, inputs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _column(values: list[Any], kind: InputType) -> list[Any] | pl.Series:
+    """Lay out values; polars reads times and decimals several times faster as numbers and texts."""
+    match INPUT_TYPES[kind]:
+        case pl.Datetime():
+            return moments(values)
+        case pl.Decimal():
+            texts = [None if value is None else str(value) for value in values]
+            return pl.Series(texts, dtype=pl.String()).cast(NUMERIC)
+        case _:
+            return values
+
+
 def moments(values: Iterable[datetime | None]) -> pl.Series:
-    """Return times as a column; a sixth of what polars takes to read them one by one."""
+    """Lay out times."""
     return pl.Series(
         [None if value is None else (value - _EPOCH) // _MICROSECOND for value in values],
         dtype=pl.Int64(),

@@ -115,46 +115,40 @@ def _merge(entity: Entity, live: Sequence[Head]) -> _Computed:
 def _survivors(entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
     """Pick every field's winner: a row per entity, strongest record first."""
     units = entity.config.units()
-    claims = frame.with_columns(
-        _claim(entity, unit, members).alias(_claims(unit)) for unit, members in units.items()
-    )
-    winners = [_strongest(ROW, unit).alias(winner_of(unit)) for unit in units]
-    values = [_strongest(name, unit) for unit, members in units.items() for name in members]
+    claims = frame.with_columns(_claim(entity, unit, members) for unit, members in units.items())
     sources = [
         (pl.col(RANK) == index).any().alias(source_flag(source.name))
         for index, source in enumerate(entity.config.sources)
     ]
     ids = pl.col(EXTERNAL_ID).alias(VERSION_IDS)
     count = pl.len().cast(pl.Int32).alias("version_count")
-    merged = claims.group_by(ENTITY, maintain_order=True).agg(
-        *winners, *values, *sources, count, ids
-    )
+    strongest = [pl.col(winner_of(unit)).min() % frame.height for unit in units]
+    merged = claims.group_by(ENTITY, maintain_order=True).agg(*strongest, *sources, count, ids)
+    values = [
+        frame[name].gather(merged[winner_of(unit)])
+        for unit, members in units.items()
+        for name in members
+    ]
+    merged = merged.with_columns(values)
     for item in entity.config.quality.mismatches:
         if isinstance(item, Disagreement):
             merged = merged.join(_disagreement(frame, entity, item.field), on=ENTITY, how="left")
     return merged
 
 
-def _claims(unit: str) -> str:
-    """Return the column that tells how strong a record's claim to a unit is; null is none."""
-    return f"@claims.{unit}"
-
-
 def _claim(entity: Entity, unit: str, members: Sequence[str]) -> pl.Expr:
-    """Return the place of the record's source for a unit of which it has any value."""
+    """Return how strong a record's claim to a unit is: the lower, the stronger; null is none.
+
+    That is the place of its source for the unit, and then its own among all records; so the lowest
+    claim also tells whose it is.
+    """
     names = [source.name for source in entity.config.sources]
     places = {
         names.index(name): place for place, name in enumerate(entity.config.priority_of(unit))
     }
     has_value = pl.any_horizontal(pl.col(member).is_not_null() for member in members)
-    place = pl.col(RANK).replace_strict(places, default=None, return_dtype=pl.Int32)
-    return pl.when(has_value).then(place)
-
-
-def _strongest(column: str, unit: str) -> pl.Expr:
-    """Return the value of the record that wins a unit; rows are in order within a source."""
-    claim = pl.col(_claims(unit))
-    return pl.col(column).filter(claim == claim.min()).first()
+    place = pl.col(RANK).replace_strict(places, default=None, return_dtype=pl.Int64)
+    return pl.when(has_value).then(place * pl.len() + pl.col(ROW)).alias(winner_of(unit))
 
 
 def _disagreement(frame: pl.DataFrame, entity: Entity, field: str) -> pl.DataFrame:

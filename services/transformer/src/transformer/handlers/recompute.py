@@ -177,6 +177,9 @@ class Recompute:
             await self._refer.note(connection, entity, ids, uses=uses)
             flipped |= self._refer.flipped(entity, changes, before)
             _announce(transaction, entity, changes, plan=plan, causes=causes)
+            # The entities are locked, so their events have their order; and while these are
+            # written, the next chunk is merged.
+            await transaction.flush()
             tally.add(changes)
             _log_rejections(entity, changes)
         await self._identify.settle(connection, entity, plan)
