@@ -117,6 +117,12 @@ async def test_one_damaged_row_is_all_that_differs_and_promotion_repairs_it(
     assert example["won_before"] == example["won_after"]
     row = await shadows.promote(run_id)
     assert row["status"] == "completed"
+    await hub.execute(
+        "update meta.runs set status = 'queued' where kind = 'transform' and "
+        "parameters ->> 'action' = 'promote'"
+    )  # the worker died just after its commit
+    again = await shadows.step(row["run_id"])
+    assert (again["status"], again["counts"]) == ("completed", row["counts"])
     assert await hub.digests(["people", "people_history"]) == before
     assert await hub.announced() == []
 

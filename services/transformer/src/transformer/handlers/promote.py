@@ -7,6 +7,7 @@ one of them has moved on. Then everything is rolled back. See decision 0036.
 
 import dataclasses
 from collections.abc import AsyncGenerator
+from typing import Literal
 
 from chassis.db import Connection, Transaction
 from chassis.errors import PermanentError
@@ -55,6 +56,8 @@ class PromoteShadow:
             PermanentError: there is no such shadow, or bronze or the rules have moved on; says what
                 to do.
         """
+        if (done := _done_before(context)) is not None:
+            return done
         async with context.transaction() as transaction:
             connection = transaction.connection
             shadow = await self._find(transaction, entity, shadow_run)
@@ -68,7 +71,9 @@ class PromoteShadow:
             if broken := await self._promotion.broken(connection, entity.entity_type):
                 raise _refused(_broken(broken, shadow))
             counts = _total(tallies)
-            await self._decide(context, transaction, entity, shadow=shadow, counts=counts)
+            await self._decide(
+                context, transaction, entity, shadow=shadow, action="promoted", counts=counts
+            )
             await reach("shadow.before_commit")
         for tally in tallies:
             tally.publish(entity.entity_type)
@@ -81,9 +86,13 @@ class PromoteShadow:
         Raises:
             PermanentError: there is no such shadow.
         """
+        if (done := _done_before(context)) is not None:
+            return done
         async with context.transaction() as transaction:
             shadow = await self._find(transaction, entity, shadow_run)
-            await self._decide(context, transaction, entity, shadow=shadow)
+            await self._decide(
+                context, transaction, entity, shadow=shadow, action="discarded", counts=RunCounts()
+            )
         get_logger().info("shadow_discarded", entity_type=entity.entity_type, shadow_run=shadow_run)
         return RunCounts()
 
@@ -142,23 +151,32 @@ class PromoteShadow:
         entity: Entity,
         *,
         shadow: Shadow,
-        counts: RunCounts | None = None,
+        action: Literal["promoted", "discarded"],
+        counts: RunCounts,
     ) -> None:
-        run = context.run
+        run, told = context.run, counts.model_dump()
         await self._promotion.audit(
             transaction.connection,
             entity.entity_type,
             actor=run.requester,
-            action="shadow.discarded" if counts is None else "shadow.promoted",
+            action=f"shadow.{action}",
             details={
                 "run_id": run.run_id,
                 "shadow_run": shadow.run_id,
                 "made_by": shadow.requester,
                 "reason": run.reason,
-                "counts": counts and counts.model_dump(),
+                "counts": told,
             },
         )
         await self._store.forget(transaction.connection, entity)
+        # Whoever takes the run up after a crash must not look for a shadow that is gone.
+        await context.checkpoint({"decided": told}, transaction=transaction)
+
+
+def _done_before(context: RunContext) -> RunCounts | None:
+    """Return what an attempt of this run has done whose end was not written down."""
+    checkpoint = context.run.checkpoint
+    return RunCounts.model_validate(checkpoint["decided"]) if checkpoint else None
 
 
 def _total(tallies: list[Tally]) -> RunCounts:

@@ -134,15 +134,11 @@ class MakeShadow:
     ) -> _Place:
         """Remember the heads of bronze, and resolve which of them are one entity."""
         while True:
-            room = self._page if part.limit is None else part.limit - place.taken
+            room = self._page if part.limit is None else min(self._page, part.limit - place.taken)
             async with context.transaction() as transaction:
                 connection = transaction.connection
-                ids = room > 0 and await self._store.take_page(
-                    connection,
-                    entity.entity_type,
-                    part,
-                    after=place.after,
-                    limit=min(room, self._page),
+                ids = await self._store.take_page(
+                    connection, entity.entity_type, part, after=place.after, limit=room
                 )
                 if not ids:
                     if part.is_whole:
