@@ -16,6 +16,8 @@ from tests.support.command_line import penstock
 from tests.support.topics import lay_topics
 from transformer.adapters.entity_files import parse_entity
 
+OTHER_RULES = RULES.replace("LOWER(email)}", "LOWER(email), priority: [umich_api, tdx]}")
+
 
 @pytest.fixture
 async def hub(database_url: str) -> AsyncGenerator[Hub]:
@@ -112,3 +114,21 @@ async def test_a_transformation_is_tried_run_and_simulated(
         wrong = await shell.run("simulate", "--entity", "people", "--priority", "email=ldap")
         assert wrong.returncode == 1
         assert "`ldap` is unknown" in wrong.stderr
+        (tmp_path / "config" / "entities" / "people.yaml").write_text(OTHER_RULES)
+        await _try_a_shadow(shell)
+        assert await hub.value("select count(*) from silver.people where email = '1@umich'") == 0
+
+
+async def _try_a_shadow(shell: Shell) -> None:
+    """Look at what the rules on disk would change, and let it be."""
+    made = await shell.run("transform", "--entity", "people", "--shadow", "--json")
+    assert made.returncode == 0, made.stderr
+    diff = json.loads(made.stdout)
+    assert (diff["added"], diff["removed"], diff["changed"]) == (0, 0, 1)
+    (example,) = diff["fields"]["email"]["examples"]
+    assert (example["entity_id"], example["after"]) == ("P/1", "1@umich")
+    refused = await shell.run("transform", "promote", diff["run_id"])
+    assert refused.returncode == 1
+    assert "restart the transformer if the rules of the shadow are to hold" in refused.stderr
+    discarded = await shell.run("transform", "discard", diff["run_id"], "--reason", "not yet")
+    assert discarded.returncode == 0, discarded.stderr
