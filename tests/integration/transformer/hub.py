@@ -170,13 +170,14 @@ async def open_hub(
     chunk: int = 100,
     page: int = 500,
     chunk_bytes: int = 2**20,
+    bronze: PostgresBronze | None = None,
 ) -> AsyncGenerator[Hub]:
     settings = DatabaseSettings.model_validate({"DATABASE_URL": database_url})
     database = await Database.open(settings, "transformer")
     async with database.connection() as connection:
         await make_tables(connection, entities.values())
     merger = PolarsMerger(workers=2)
-    bronze, silver = PostgresBronze(), PostgresSilver(entities.values())
+    bronze, silver = bronze or PostgresBronze(), PostgresSilver(entities.values())
     identify = Identify(PostgresXref(), merger)
     limits = ChunkLimits(chunk, chunk_bytes)
     refer = Refer(PostgresReferences(entities), entities)
