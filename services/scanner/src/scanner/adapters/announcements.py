@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from chassis.db import Database, Transaction
-from scanner.adapters.rows import fingerprint
-from scanner.domain.changes import Announce, Change
+from scanner.adapters.rows import read_announced
 from scanner.domain.observations import Announcement
 from scanner.ports import Answer, RepeatedFile
 
@@ -72,21 +71,10 @@ class PostgresAnnouncements:
 
 
 def _repeated(row: asyncpg.Record) -> RepeatedFile:
-    change = Change(row["announced_change"])
-    told = fingerprint(row, "announced")
-    is_deletion = change is Change.DELETED
     return RepeatedFile(
         source=row["source"],
         scan_id=str(row["announced_scan_id"]),
-        announcement=Announcement(
-            Announce(
-                path=row["path"],
-                change=change,
-                current=None if is_deletion else told,
-                previous=told if is_deletion else fingerprint(row, "previous"),
-            ),
-            event_id=str(uuid.uuid4()),
-        ),
+        announcement=Announcement(read_announced(row), event_id=str(uuid.uuid4())),
     )
 
 

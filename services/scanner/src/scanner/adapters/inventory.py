@@ -7,8 +7,8 @@ import asyncpg
 
 from chassis.db import Database, Transaction
 from scanner.adapters.missing import release
-from scanner.adapters.rows import fingerprint, read_known, readable
-from scanner.domain.changes import Announce, Change, Observe
+from scanner.adapters.rows import read_announced, read_known, readable
+from scanner.domain.changes import Announce, Observe
 from scanner.domain.descent import KnownDirectory
 from scanner.domain.files import Fingerprint, SeenFile, parent_of
 from scanner.domain.observations import (
@@ -203,7 +203,7 @@ class PostgresInventory:
                 source,
                 list(scan_ids),
             )
-        return [_announced(row) for row in rows]
+        return [read_announced(row) for row in rows]
 
 
 def _difference(row: asyncpg.Record) -> Difference:
@@ -211,14 +211,6 @@ def _difference(row: asyncpg.Record) -> Difference:
     if row["seen_modified_us"] is not None:
         seen = SeenFile(row["path"], Fingerprint(row["seen_modified_us"], row["seen_size_bytes"]))
     return Difference(seen, read_known(row) if row["is_present"] is not None else None)
-
-
-def _announced(row: asyncpg.Record) -> Announce:
-    change = Change(row["announced_change"])
-    told = fingerprint(row, "announced")
-    if change is Change.DELETED:
-        return Announce(row["path"], change, current=None, previous=told)
-    return Announce(row["path"], change, current=told, previous=fingerprint(row, "previous"))
 
 
 _DIFFERENCES = """

@@ -7,7 +7,7 @@ import asyncpg
 
 from chassis.db import translate
 from chassis.errors import PermanentError
-from scanner.domain.changes import Known
+from scanner.domain.changes import Announce, Change, Known
 from scanner.domain.files import Fingerprint, is_believable
 from scanner.errors import InventoryError
 
@@ -56,6 +56,15 @@ def read_known(row: asyncpg.Record) -> Known:
         is_present=row["is_present"],
         is_missed=row["missing_mark"] is not None,
     )
+
+
+def read_announced(row: asyncpg.Record) -> Announce:
+    """Return what was announced last of a row of the inventory."""
+    change = Change(row["announced_change"])
+    told = fingerprint(row, "announced")
+    if change is Change.DELETED:
+        return Announce(row["path"], change, current=None, previous=told)
+    return Announce(row["path"], change, current=told, previous=fingerprint(row, "previous"))
 
 
 def fingerprint(row: asyncpg.Record, prefix: str) -> Fingerprint | None:

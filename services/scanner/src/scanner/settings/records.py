@@ -136,13 +136,7 @@ class RecordScanConfig(_Section):
             between = self.full_interval or self.interval
             is_one = self.deletions.confirmations == 1
             seconds = 0 if is_one else between.total_seconds() * _CONFIRM_SHARE
-        return DeletionRules(
-            is_guarded=is_guarded,
-            max_count=self.deletions.max_deleted_count,
-            max_share=self.deletions.max_deleted_share,
-            confirmations=self.deletions.confirmations,
-            confirm_after=timedelta(seconds=seconds),
-        )
+        return self.deletions.rules(seconds, is_guarded=is_guarded)
 
 
 class RecordSections(_Section):

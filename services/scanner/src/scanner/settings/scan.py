@@ -53,6 +53,16 @@ class DeletionConfig(_Section):
     confirm_after_seconds: Annotated[float, Field(ge=0)] | None = None
     """By default just under one interval."""
 
+    def rules(self, confirm_after_seconds: float, *, is_guarded: bool) -> DeletionRules:
+        """Return the rules, with the time that `confirm_after_seconds` stands for."""
+        return DeletionRules(
+            is_guarded=is_guarded,
+            max_count=self.max_deleted_count,
+            max_share=self.max_deleted_share,
+            confirmations=self.confirmations,
+            confirm_after=timedelta(seconds=confirm_after_seconds),
+        )
+
 
 class LegacyExportConfig(_Section):
     """The queue files of the original Stage 2 (S1-22)."""
@@ -155,13 +165,7 @@ class ScanConfig(_Section):
         """Return the proof that deletions need."""
         given = self.deletions.confirm_after_seconds
         seconds = self.interval_seconds * _CONFIRM_SHARE if given is None else given
-        return DeletionRules(
-            is_guarded=is_guarded,
-            max_count=self.deletions.max_deleted_count,
-            max_share=self.deletions.max_deleted_share,
-            confirmations=self.deletions.confirmations,
-            confirm_after=timedelta(seconds=seconds),
-        )
+        return self.deletions.rules(seconds, is_guarded=is_guarded)
 
 
 def override(scan: ScanConfig, environment: ScanSettings) -> ScanConfig:
