@@ -1,9 +1,11 @@
 """`penstock run`: services in the foreground, as a person starts them."""
 
+import contextlib
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import psutil
@@ -14,33 +16,41 @@ from tests.support.command_line import command_environment, penstock
 from tests.support.eventually import wait_until
 from tests.support.paths import PROJECT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
+
+
+@contextlib.contextmanager
+def started(
+    service: str, folder: Path, log: Path, **environment: str
+) -> Generator["subprocess.Popen[bytes]"]:
+    """Have the command run in the project's folder, and never longer than the test."""
+    # The configuration is named as it is seen from there.
+    given = environment | {"PENSTOCK_CONFIG_DIRECTORY": "config"}
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            [sys.executable, "-m", "penstock", "run", service],
+            env=command_environment(folder, **given),
+            cwd=PROJECT,
+            stderr=output,
+            start_new_session=True,
+        ) as command,
+    ):
+        try:
+            yield command
+        finally:
+            command.kill()
 
 
 def test_a_service_that_dies_is_started_again_and_ctrl_c_stops_all(
     kafka: KafkaAddress, database_url: str, tmp_path: Path
 ) -> None:
     log = tmp_path / "run.log"
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            [sys.executable, "-m", "penstock", "run", "transformer"],
-            env=command_environment(
-                tmp_path,
-                **kafka.env,
-                DATABASE_URL=database_url,
-                PENSTOCK_CONFIG_DIRECTORY="config",  # seen from where the command is run
-                KAFKA_SESSION_TIMEOUT_SECONDS="6",
-            ),
-            cwd=PROJECT,
-            stderr=output,
-            start_new_session=True,
-        ) as command,
-    ):
-        wait_until(lambda: "Press Ctrl-C" in log.read_text(), timeout=60)
+    with started("transformer", tmp_path, log, **kafka.env, DATABASE_URL=database_url) as command:
+        wait_until(lambda: "Press Ctrl-C" in log.read_text(), timeout=100)
         [service] = psutil.Process(command.pid).children()
         service.kill()
-        wait_until(lambda: log.read_text().count("transformer is ready") == 2, timeout=60)
+        wait_until(lambda: log.read_text().count("transformer is ready") == 2, timeout=100)
         assert re.search(r"transformer has ended, and is started again in \d s", log.read_text())
 
         command.send_signal(signal.SIGINT)
