@@ -8,9 +8,11 @@ from chassis.db import Database
 from scanner.domain.institutions import InstitutionDirectory, MonitoredInstitution
 from scanner.settings.scan import ScanConfig
 from tests.integration.scanner.harness import Harness, ManualClock, Tree, open_shared
+from tests.integration.scanner.http_sources import Desk
 from tests.integration.scanner.record_harness import RecordHarness
 from tests.support.addresses import PostgresAddress
 from tests.support.hub import open_database
+from tests.support.sample_api import SampleServer, running_sample_api
 
 AXP = MonitoredInstitution(
     "AXP-US", "American Express Company", "Financial", "AXP-US_American_Express_Company"
@@ -46,15 +48,40 @@ def runner() -> Generator[asyncio.Runner]:
 
 
 @pytest.fixture
-def shared_harness(
+def shared_database(
     runner: asyncio.Runner, postgres: PostgresAddress, template_database: str, unique: str
-) -> Generator[Harness]:
-    """A harness on that loop; its tree is the test's own."""
+) -> Generator[Database]:
+    """A database on that loop."""
     database = runner.run(open_shared(postgres, template_database, unique))
     try:
-        yield _harness(database, Path("unset"))
+        yield database
     finally:
         runner.run(database.close())
+
+
+@pytest.fixture
+def shared_harness(shared_database: Database) -> Harness:
+    """A harness on that loop; its tree is the test's own."""
+    return _harness(shared_database, Path("unset"))
+
+
+@pytest.fixture
+def shared_records(shared_database: Database) -> RecordHarness:
+    """A record harness on that loop."""
+    return RecordHarness(shared_database)
+
+
+@pytest.fixture(scope="session")
+def server() -> Generator[SampleServer]:
+    """The sample API; whoever uses it plans anew what it tells."""
+    with running_sample_api() as running:
+        yield running
+
+
+@pytest.fixture
+async def desk(server: SampleServer) -> Desk:
+    await server.plan()
+    return Desk(server)
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
+import sys
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import asyncpg
 
@@ -25,7 +27,7 @@ from chassis.sources import ShareConfig
 from contracts.envelope import Event
 from contracts.files import FileChanged
 from contracts.runs import RunCounts, RunStatus
-from contracts.topics import FILE_CHANGED
+from contracts.topics import FILE_CHANGED, Topic
 from scanner.adapters.announcements import PostgresAnnouncements
 from scanner.adapters.deletions import PostgresDeletions
 from scanner.adapters.inventory import PostgresInventory
@@ -172,12 +174,91 @@ class Result:
 
 
 @dataclass(slots=True)
-class Harness:
-    """One source, ready to be scanned."""
+class Runs:
+    """Runs of one source, taken as the worker takes them, on a database of the test's own."""
+
+    target: ClassVar[str]
+    topic: ClassVar[Topic]
+    """Where the runs publish."""
 
     database: Database
-    tree: Tree
     clock: ManualClock
+
+    @contextlib.asynccontextmanager
+    async def claimed(
+        self, parameters: dict[str, Any], *, dry_run: bool = False
+    ) -> AsyncGenerator[RunContext]:
+        """Queue a run and take it, as the worker does."""
+        async with self.database.transaction() as transaction:
+            await submit(
+                transaction,
+                kind="scan",
+                target=self.target,
+                service="scanner",
+                parameters=parameters,
+                requester="tester",
+                dry_run=dry_run,
+            )
+            run = await ledger.claim(transaction.connection, "scanner", ["scan"])
+        assert run is not None
+        async with self.leased(run) as context:
+            yield context
+
+    @contextlib.asynccontextmanager
+    async def leased(self, run: Run) -> AsyncGenerator[RunContext]:
+        """Hold a run's lease; end the run afterwards, whatever happened."""
+        name = f"run/scanner/scan/{self.target}"
+        lease = await leases.acquire(self.database, name, holder=str(uuid.uuid4()))
+        assert lease is not None
+        context = RunContext(run, database=self.database, lease=lease, clock=self.clock)
+        try:
+            yield context
+        finally:
+            await leases.release(self.database, lease)
+            async with self.database.transaction() as transaction:
+                await ledger.finish(
+                    transaction, run, RunStatus.COMPLETED, counts=context.counts, message=None
+                )
+
+    async def take_events(self) -> list[Event[Any]]:
+        """Take what waits in the outbox for the source's consumers, in order."""
+        rows = await self.fetch(
+            "delete from meta.outbox where topic = $1 returning id, key, value, headers",
+            self.topic.name,
+        )
+        return [
+            decode_event(
+                self.topic,
+                Record(
+                    topic=self.topic.name,
+                    partition=0,
+                    offset=row["id"],
+                    key=row["key"],
+                    value=row["value"],
+                    headers=tuple((name, text.encode()) for name, text in row["headers"].items()),
+                    timestamp_ms=0,
+                ),
+            )
+            for row in sorted(rows, key=lambda row: row["id"])
+        ]
+
+    async def fetch(self, query: str, *arguments: object) -> list[dict[str, Any]]:
+        async with self.database.connection() as connection:
+            return [dict(row) for row in await connection.fetch(query, *arguments)]
+
+    async def execute(self, query: str, *arguments: object) -> None:
+        async with self.database.connection() as connection:
+            await connection.execute(query, *arguments)
+
+
+@dataclass(slots=True)
+class Harness(Runs):
+    """One source, ready to be scanned."""
+
+    target = SOURCE
+    topic = FILE_CHANGED
+
+    tree: Tree
     scan_config: ScanConfig
     institutions: InstitutionDirectory
     fault: Fault = _no_fault
@@ -249,59 +330,6 @@ class Harness:
             result = await self.scan(mode)
         return result
 
-    @contextlib.asynccontextmanager
-    async def claimed(
-        self, parameters: dict[str, Any], *, dry_run: bool = False
-    ) -> AsyncGenerator[RunContext]:
-        """Queue a run and take it, as the worker does."""
-        async with self.database.transaction() as transaction:
-            await submit(
-                transaction,
-                kind="scan",
-                target=SOURCE,
-                service="scanner",
-                parameters=parameters,
-                requester="tester",
-                dry_run=dry_run,
-            )
-            run = await ledger.claim(transaction.connection, "scanner", ["scan"])
-        assert run is not None
-        async with self.leased(run) as context:
-            yield context
-
-    @contextlib.asynccontextmanager
-    async def leased(self, run: Run) -> AsyncGenerator[RunContext]:
-        """Hold a run's lease; end the run afterwards, whatever happened."""
-        name = f"run/scanner/scan/{SOURCE}"
-        lease = await leases.acquire(self.database, name, holder=str(uuid.uuid4()))
-        assert lease is not None
-        context = RunContext(run, database=self.database, lease=lease, clock=self.clock)
-        try:
-            yield context
-        finally:
-            await leases.release(self.database, lease)
-            async with self.database.transaction() as transaction:
-                await ledger.finish(
-                    transaction, run, RunStatus.COMPLETED, counts=context.counts, message=None
-                )
-
-    async def take_events(self) -> list[Event[FileChanged]]:
-        """Take what waits in the outbox for consumers of files, in order."""
-        async with self.database.connection() as connection:
-            rows = await connection.fetch(
-                "delete from meta.outbox where topic = 'file.changed' "
-                "returning id, key, value, headers"
-            )
-        return [_event(row) for row in sorted(rows, key=lambda row: row["id"])]
-
-    async def fetch(self, query: str, *arguments: object) -> list[dict[str, Any]]:
-        async with self.database.connection() as connection:
-            return [dict(row) for row in await connection.fetch(query, *arguments)]
-
-    async def execute(self, query: str, *arguments: object) -> None:
-        async with self.database.connection() as connection:
-            await connection.execute(query, *arguments)
-
     async def reset(self) -> None:
         """Begin again with an empty share and nothing known."""
         await self.execute(
@@ -328,19 +356,6 @@ class Harness:
         )
 
 
-def _event(row: Any) -> Event[FileChanged]:
-    record = Record(
-        topic="file.changed",
-        partition=0,
-        offset=row["id"],
-        key=row["key"],
-        value=row["value"],
-        headers=tuple((name, text.encode()) for name, text in row["headers"].items()),
-        timestamp_ms=0,
-    )
-    return decode_event(FILE_CHANGED, record)
-
-
 def not_found(path: str) -> ShareNotFoundError:
     return ShareNotFoundError(path=path)
 
@@ -353,3 +368,23 @@ async def open_shared(postgres: PostgresAddress, template: str, name: str) -> Da
     finally:
         await connection.close(timeout=10)
     return await open_database(postgres.database(name), "scanner")
+
+
+@contextlib.asynccontextmanager
+async def running(
+    environment: Mapping[str, str], folder: Path, name: str = "scanner"
+) -> AsyncGenerator[None]:
+    """Run the scanner as a process, which has to end well when it is told to; keep its log."""
+    with (folder / f"{name}.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "scanner", env=environment, cwd=folder, stdout=log, stderr=log
+        )
+    try:
+        yield
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -1,22 +1,13 @@
 """Polls on a real database, of a source that a test scripts, with a clock that a test holds."""
 
-import contextlib
-import uuid
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from chassis import leases
 from chassis.blobs.port import BlobStore
-from chassis.bus.codec import decode_event
-from chassis.bus.records import Record
-from chassis.db import Database
-from chassis.runs import RunContext, ledger, submit
-from chassis.runs.ledger import Run
 from contracts.envelope import Event
 from contracts.records import RecordChanged
-from contracts.runs import RunCounts, RunStatus
+from contracts.runs import RunCounts
 from contracts.topics import RECORD_CHANGED
 from scanner.adapters.missing import PostgresMissing
 from scanner.adapters.record_announcements import PostgresRecordAnnouncements
@@ -31,7 +22,7 @@ from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
 from scanner.ports import Answer
 from scanner.ports.records import RecordList, RecordSource, RepeatedRecord
 from scanner.settings.records import RecordSections
-from tests.integration.scanner.harness import ManualClock
+from tests.integration.scanner.harness import ManualClock, Runs
 from tests.support.record_sources import ScriptedSource
 
 SOURCE = "staff"
@@ -50,10 +41,12 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class RecordHarness:
+class RecordHarness(Runs):
     """One record source, ready to be polled."""
 
-    database: Database
+    target = SOURCE
+    topic = RECORD_CHANGED
+
     clock: ManualClock = field(default_factory=ManualClock)
     source: RecordSource = field(default_factory=ScriptedSource)
     scan: dict[str, Any] = field(default_factory=dict)
@@ -114,42 +107,6 @@ class RecordHarness:
             outcome = await self.poll()
         return outcome
 
-    @contextlib.asynccontextmanager
-    async def claimed(
-        self, parameters: dict[str, Any], *, dry_run: bool = False
-    ) -> AsyncGenerator[RunContext]:
-        """Queue a run and take it, as the worker does."""
-        async with self.database.transaction() as transaction:
-            await submit(
-                transaction,
-                kind="scan",
-                target=SOURCE,
-                service="scanner",
-                parameters=parameters,
-                requester="tester",
-                dry_run=dry_run,
-            )
-            run = await ledger.claim(transaction.connection, "scanner", ["scan"])
-        assert run is not None
-        async with self.leased(run) as context:
-            yield context
-
-    @contextlib.asynccontextmanager
-    async def leased(self, run: Run) -> AsyncGenerator[RunContext]:
-        """Hold a run's lease; end the run afterwards, whatever happened."""
-        name = f"run/scanner/scan/{SOURCE}"
-        lease = await leases.acquire(self.database, name, holder=str(uuid.uuid4()))
-        assert lease is not None
-        context = RunContext(run, database=self.database, lease=lease, clock=self.clock)
-        try:
-            yield context
-        finally:
-            await leases.release(self.database, lease)
-            async with self.database.transaction() as transaction:
-                await ledger.finish(
-                    transaction, run, RunStatus.COMPLETED, counts=context.counts, message=None
-                )
-
     async def answer(self, *event_ids: str) -> int:
         """Answer announcements, as bronze does."""
         answers = [Answer(SOURCE, "any", event_id, is_tombstone=False) for event_id in event_ids]
@@ -157,19 +114,6 @@ class RecordHarness:
             return await PostgresRecordAnnouncements(self.database).answer(
                 transaction, answers, now=self.clock.now()
             )
-
-    async def take_events(self) -> list[Event[RecordChanged]]:
-        """Take what waits in the outbox for consumers of records, in order."""
-        async with self.database.connection() as connection:
-            rows = await connection.fetch(
-                "delete from meta.outbox where topic = 'record.changed' "
-                "returning id, key, value, headers"
-            )
-        return [_event(row) for row in sorted(rows, key=lambda row: row["id"])]
-
-    async def fetch(self, query: str, *arguments: object) -> list[dict[str, Any]]:
-        async with self.database.connection() as connection:
-            return [dict(row) for row in await connection.fetch(query, *arguments)]
 
     async def states(self) -> dict[str, str]:
         rows = await self.fetch("select external_id, state from scanner.records order by 1")
@@ -190,16 +134,3 @@ class RecordHarness:
             after=timedelta(seconds=after_seconds),
             limit=limit,
         )
-
-
-def _event(row: Any) -> Event[RecordChanged]:
-    record = Record(
-        topic="record.changed",
-        partition=0,
-        offset=row["id"],
-        key=row["key"],
-        value=row["value"],
-        headers=tuple((name, text.encode()) for name, text in row["headers"].items()),
-        timestamp_ms=0,
-    )
-    return decode_event(RECORD_CHANGED, record)

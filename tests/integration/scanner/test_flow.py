@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,16 +29,10 @@ from tests.support.eventually import eventually
 from tests.support.market_hub import LIST, lay_universe, write_preset_config
 from tests.support.paths import PROJECT
 from tests.support.runs import fetch, shorten_waits
-from tests.support.sample_api import KEYS, SampleServer, running_sample_api
+from tests.support.sample_api import KEYS, SampleServer
 
 TICKERS = ["APAM", "APGE", "ATMU", "BRCC", "CRS"]
 NAME = "daily-market"
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[SampleServer]:
-    with running_sample_api() as running:
-        yield running
 
 
 @dataclass(slots=True)

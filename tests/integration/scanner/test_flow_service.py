@@ -1,47 +1,27 @@
 """The daily flow by command, with two scanners as processes."""
 
 import asyncio
-import contextlib
 import json
-import signal
 import subprocess
-import sys
-from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.scanner.harness import running
 from tests.support.addresses import KafkaAddress
 from tests.support.command_line import penstock
 from tests.support.market_hub import lay_universe, write_preset_config
-from tests.support.sample_api import KEYS, running_sample_api
+from tests.support.sample_api import KEYS, SampleServer
 from tests.support.topics import lay_topics
 
 TICKERS = ["APAM", "APGE", "ATMU", "BRCC"]
 
 
-@contextlib.asynccontextmanager
-async def replica(environment: Mapping[str, str], folder: Path, name: str) -> AsyncGenerator[None]:
-    with (folder / f"{name}.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "scanner", env=environment, cwd=folder, stdout=log, stderr=log
-        )
-    try:
-        yield
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            assert await process.wait() == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
 @pytest.mark.timeout(300)
 @pytest.mark.covers("S3-04", "S3-16", "S3-08")
 async def test_a_command_runs_the_flow_whichever_replica_takes_its_steps(
-    kafka: KafkaAddress, database_url: str, tmp_path: Path
+    kafka: KafkaAddress, database_url: str, server: SampleServer, tmp_path: Path
 ) -> None:
     await lay_topics(kafka)
     lay_universe(tmp_path / "share", TICKERS)
@@ -58,16 +38,16 @@ async def test_a_command_runs_the_flow_whichever_replica_takes_its_steps(
             penstock, *arguments, state_dir=tmp_path, environment=environment
         )
 
-    with running_sample_api() as server:
-        write_preset_config(tmp_path / "config", server, tmp_path / "share", "daily-market")
-        async with (
-            replica(environment, tmp_path, "one"),
-            replica(environment, tmp_path, "other"),
-        ):
-            whole = await typed("flow", "daily-market", "--wait", "--timeout", "90")
-            step = await typed("flow", "daily-market", "--step", "quotes", "--wait")
-            unknown = await typed("flow", "weekly-market", "--wait", "--timeout", "30")
-            latest = await typed("runs", "--latest", "--json")
+    await server.plan()
+    write_preset_config(tmp_path / "config", server, tmp_path / "share", "daily-market")
+    async with (
+        running(environment, tmp_path, "one"),
+        running(environment, tmp_path, "other"),
+    ):
+        whole = await typed("flow", "daily-market", "--wait", "--timeout", "90")
+        step = await typed("flow", "daily-market", "--step", "quotes", "--wait")
+        unknown = await typed("flow", "weekly-market", "--wait", "--timeout", "30")
+        latest = await typed("runs", "--latest", "--json")
 
     assert whole.returncode == 0, whole.stderr
     assert step.returncode == 1

@@ -1,27 +1,12 @@
 """Daily prices: the window of days, splits, and the delivery with one series under every name."""
 
-from collections.abc import Generator
-
 import pytest
 
 from scanner.domain.records import ById, Full, Since
 from tests.integration.scanner.http_sources import LAST_DAY, TICKERS, Desk, prices
-from tests.support.sample_api import SampleServer, running_sample_api
 
 FIVE_DAYS_AGO = Since("2023-11-03T00:00:00.000000Z")
 WINDOW = ["2023-11-08", "2023-11-07", "2023-11-06", "2023-11-03"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[SampleServer]:
-    with running_sample_api() as running:
-        yield running
-
-
-@pytest.fixture
-async def desk(server: SampleServer) -> Desk:
-    await server.plan()
-    return Desk(server)
 
 
 @pytest.mark.covers("S3-02")

@@ -1,7 +1,6 @@
 """Lists, pages and single records of APIs, as the record source tells them."""
 
 import json
-from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from tests.integration.scanner.http_sources import (
     valuations,
 )
 from tests.support.paths import shared_data
-from tests.support.sample_api import SampleServer, running_sample_api
 
 ACCOUNTS: dict[str, Any] = {
     "api": {"auth": TDX_TOKEN},
@@ -29,18 +27,6 @@ PEOPLE: dict[str, Any] = {
     "call": {"path": "/TDWebApi/api/people/search", "method": "POST", "body": {"IsActive": True}},
     "item": {"path": "/TDWebApi/api/people/{item}"},
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[SampleServer]:
-    with running_sample_api() as running:
-        yield running
-
-
-@pytest.fixture
-async def desk(server: SampleServer) -> Desk:
-    await server.plan()
-    return Desk(server)
 
 
 def departments_of_the_file() -> set[str]:

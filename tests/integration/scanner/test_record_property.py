@@ -2,34 +2,19 @@
 has the source's records."""
 
 import asyncio
-from collections.abc import Generator
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chassis.errors import UnavailableError
-from tests.integration.scanner.harness import open_shared
 from tests.integration.scanner.record_harness import RecordHarness
-from tests.support.addresses import PostgresAddress
 from tests.support.record_sources import ScriptedSource
 
 NAMES = st.sampled_from("abcdef")
 STATES = st.dictionaries(NAMES, st.integers(0, 2), min_size=1, max_size=6)
 FAULTS = st.sampled_from(["none", "none", "cut", "gap"])
 STEPS = st.lists(st.tuples(STATES, FAULTS), min_size=1, max_size=4)
-
-
-@pytest.fixture
-def shared(
-    runner: asyncio.Runner, postgres: PostgresAddress, template_database: str, unique: str
-) -> Generator[RecordHarness]:
-    database = runner.run(open_shared(postgres, template_database, unique))
-    try:
-        yield RecordHarness(database)
-    finally:
-        runner.run(database.close())
 
 
 async def poll(harness: RecordHarness, state: dict[str, int], fault: str) -> tuple[list[Any], bool]:
@@ -92,6 +77,6 @@ async def story(harness: RecordHarness, steps: list[tuple[dict[str, int], str]])
 @given(steps=STEPS)
 @example(steps=[({"a": 0, "b": 0}, "none"), ({"a": 0}, "none"), ({"a": 0}, "cut")])
 def test_events_rebuild_the_source(
-    shared: RecordHarness, runner: asyncio.Runner, steps: list[tuple[dict[str, int], str]]
+    shared_records: RecordHarness, runner: asyncio.Runner, steps: list[tuple[dict[str, int], str]]
 ) -> None:
-    runner.run(story(shared, steps))
+    runner.run(story(shared_records, steps))

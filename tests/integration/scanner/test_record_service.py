@@ -1,10 +1,6 @@
 """The scanner as a process, with a file source and a record source side by side."""
 
 import asyncio
-import contextlib
-import signal
-import sys
-from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +17,13 @@ from scanner.adapters.record_polls import PostgresPolls
 from scanner.domain.descent import nominal_slot
 from scanner.handlers.record_catalog import RecordCatalog
 from scanner.jobs import Housekeeping, Schedule
+from tests.integration.scanner.harness import running
 from tests.integration.scanner.record_harness import SOURCE, RecordHarness
 from tests.support.addresses import KafkaAddress
 from tests.support.command_line import penstock
 from tests.support.eventually import eventually
 from tests.support.hub import open_database
 from tests.support.record_rigs import PASSWORD_VARIABLE, SqlRig
-
-
-@contextlib.asynccontextmanager
-async def running(environment: Mapping[str, str], folder: Path) -> AsyncGenerator[None]:
-    with (folder / "scanner.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "scanner", env=environment, cwd=folder, stdout=log, stderr=log
-        )
-    try:
-        yield
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            assert await process.wait() == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def count(database: Database, query: str) -> int:
