@@ -28,13 +28,8 @@ class Judge:
     """Judges what one scan, or poll, has missed.
 
     Args:
-        context: of the run.
-        mark: under which it was missed.
-        rules: how much proof a deletion needs.
-        missing: what is missing.
-        inventory: what is known.
-        audit: where holding and releasing are written down.
-        tally: of the run.
+        context, mark, tally: of the scan or poll.
+        rules, missing, inventory, audit: what is judged by, and where it is written down.
         announce: announces a page of deletions.
         noun: what the keys are, for people.
         place: where people look when deletions are held.
