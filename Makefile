@@ -38,7 +38,7 @@ integration: install ## One service or adapter with real servers
 	$(PYTEST) $(SIDE_BY_SIDE) tests/contract tests/integration $(ARGS)
 e2e: install ## The real service processes
 	$(PYTEST) tests/e2e $(ARGS)
-monitoring: install ## Panels, metrics and alerts of a running hub, with a real Prometheus (ten minutes)
+monitoring: install ## Panels, metrics and alerts of a running hub, with a real Prometheus (a quarter of an hour, as root)
 	$(PYTEST) -p no:randomly tests/chaos/test_monitoring.py $(ARGS)
 chaos: install ## Kills, cuts, restarts; invariants checked afterwards (longer: ARGS="--chaos-kills 200")
 	$(PYTEST) tests/chaos $(ARGS)
