@@ -1,6 +1,5 @@
 """What the CronJobs say is understood by the command line, and twice the same makes one run."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,8 +7,8 @@ from typer.testing import CliRunner
 
 from contracts.commands import Command
 from contracts.topics import Topic
+from penstock import console_local
 from penstock.cli import app
-from penstock.commands import flow, refresh, wrds
 from tests.unit.deploy.rendered import render, template_of
 
 JOB = "29384220"
@@ -24,9 +23,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Command]]:
         found.append((topic.name, command))
         return command.command_id or "drawn"
 
-    for module in (flow, refresh, wrds):
-        monkeypatch.setattr(module, "send_command", send)
-        monkeypatch.setattr(module, "read_access", lambda _: SimpleNamespace(kafka=None))
+    monkeypatch.setattr(console_local, "send_command", send)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     return found
 
 
