@@ -13,7 +13,7 @@ from chassis.bus.raw_headers import RawHeaders, as_sent
 from chassis.bus.records import Record
 from chassis.clock import SystemClock
 from chassis.db import Database
-from chassis.dead_letters import REPLAY, replay_jobs
+from chassis.dead_letters.replay import REPLAY, replay_jobs
 from chassis.errors import PermanentError
 from chassis.runs import RunWorker, submit
 from contracts.envelope import Event

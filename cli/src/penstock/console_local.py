@@ -14,7 +14,7 @@ import httpx
 
 from chassis.db import Connection, Database
 from chassis.settings import DatabaseSettings, KafkaSettings
-from console.app import LocalConsole, open_local
+from console.app.local import LocalConsole, open_local
 from contracts.commands import Command
 from contracts.topics import Topic
 from penstock.messages import send_command

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from chassis.bus.raw_headers import pack, unpack
-from chassis.dead_letters.letters import Letter, LetterFilter, LetterGroup
+from chassis.dead_letters.model import Letter, LetterFilter, LetterGroup
 from chassis.errors import PermanentError
 from contracts.topics import TOPICS
 from penstock.console_api import ConsoleApi, NotAllowedError, is_id

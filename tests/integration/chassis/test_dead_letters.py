@@ -13,14 +13,9 @@ import pytest
 from chassis.bus import positions
 from chassis.bus.delivery import Batch
 from chassis.clock import SystemClock
-from chassis.dead_letters import replay_handler, submit_replays
-from chassis.dead_letters.letters import (
-    LetterFilter,
-    count_letters,
-    find_letters,
-    get_letter,
-    group_letters,
-)
+from chassis.dead_letters.commands import replay_handler, submit_replays
+from chassis.dead_letters.letters import count_letters, find_letters, get_letter, group_letters
+from chassis.dead_letters.model import LetterFilter
 from chassis.errors import PermanentError, TransientError
 from chassis.runs import submit
 from contracts import dead_letters as header

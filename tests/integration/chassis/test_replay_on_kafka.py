@@ -16,7 +16,7 @@ from chassis.bus.relay import Relay
 from chassis.bus.topics import apply_topics
 from chassis.clock import SystemClock
 from chassis.db import Database
-from chassis.dead_letters import REPLAY, replay_jobs
+from chassis.dead_letters.replay import REPLAY, replay_jobs
 from chassis.errors import PermanentError
 from chassis.runs import RunWorker, submit
 from chassis.settings import KafkaSettings

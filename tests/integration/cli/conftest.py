@@ -17,7 +17,8 @@ from chassis.bus.relay import Relay
 from chassis.clock import SystemClock
 from chassis.commands import CommandSpec, command_handler
 from chassis.db import Database
-from chassis.dead_letters import replay_handler, replay_jobs
+from chassis.dead_letters.commands import replay_handler
+from chassis.dead_letters.replay import replay_jobs
 from chassis.errors import PermanentError
 from chassis.runs import RunContext, RunWorker, worker
 from chassis.settings import KafkaSettings

@@ -12,7 +12,7 @@ import httpx
 from chassis.db import Database
 from console.adapters.sessions import PostgresSessions
 from console.adapters.users import PostgresUsers
-from console.app import open_context
+from console.app.context import open_context
 from console.domain.credentials import digest, form_token, new_token
 from console.domain.roles import Role
 from console.settings import ConsoleSettings

@@ -17,7 +17,7 @@ from chassis.bus.raw_headers import as_sent
 from chassis.bus.records import Record
 from chassis.clock import SystemClock
 from chassis.db import Database
-from chassis.dead_letters import replay_jobs
+from chassis.dead_letters.replay import replay_jobs
 from chassis.drift import Drift, decision_handler, report
 from chassis.runs import RunWorker
 from chassis.testing.blobs import MemoryBlobs

@@ -8,7 +8,7 @@ import pytest
 from chassis.bus.raw_headers import as_sent
 from chassis.bus.records import Record
 from chassis.clock import SystemClock
-from chassis.dead_letters import REPLAY, replay_jobs
+from chassis.dead_letters.replay import REPLAY, replay_jobs
 from chassis.runs import RunWorker, submit
 from contracts.files import FileChange
 from contracts.topics import FILE_CHANGED

@@ -9,7 +9,7 @@ import pytest
 from chassis.bus.codec import decode_event
 from chassis.bus.dead_letters import dead_letter_headers, is_for_another
 from chassis.bus.records import Record
-from chassis.dead_letters.letters import Letter
+from chassis.dead_letters.model import Letter
 from chassis.dead_letters.replay import replay_headers, why_not
 from chassis.errors import PermanentError
 from contracts.topics import FILE_CHANGED, MAX_MESSAGE_BYTES, SCAN_REQUESTED

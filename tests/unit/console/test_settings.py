@@ -3,7 +3,7 @@ import pytest
 from chassis.errors import SettingsError
 from chassis.settings import load_settings
 from console.__main__ import main
-from console.app import read_site
+from console.app.service import read_site
 from console.settings import ConsoleSettings
 
 _NEEDED = {"KAFKA_BOOTSTRAP_SERVERS": "b:9092", "DATABASE_URL": "postgresql://h/d"}

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from chassis.dead_letters.letters import LetterFilter
+from chassis.dead_letters.model import LetterFilter
 from penstock import cli
 from penstock.commands.dlq_options import STATUSES, Status, build_filter, parse_moment
 from penstock.commands.dlq_view import body, printable

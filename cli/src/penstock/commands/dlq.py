@@ -9,7 +9,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from chassis.dead_letters.letters import LetterFilter
+from chassis.dead_letters.model import LetterFilter
 from contracts.commands import ReplayRequested
 from contracts.runs import RunStatus
 from contracts.topics import REPLAY_REQUESTED

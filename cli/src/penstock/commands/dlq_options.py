@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from chassis.clock import SystemClock
-from chassis.dead_letters.letters import LetterFilter, LetterStatus
+from chassis.dead_letters.model import LetterFilter, LetterStatus
 from contracts.dead_letters import parse_topic
 from penstock.commands.runs import parse_span
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chassis.dead_letters.letters import Letter, LetterGroup
+from chassis.dead_letters.model import Letter, LetterGroup
 
 _SHORT_ID = 8
 _SHOWN_BYTES = 4096

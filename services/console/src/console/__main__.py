@@ -6,7 +6,7 @@ from chassis.doctor import check_main, settings_main, wants_check
 from chassis.errors import SettingsError
 from chassis.process import exit_on_bad_settings, serve
 from chassis.settings import load_settings
-from console.app import checks, run
+from console.app.service import checks, run
 from console.settings import ConsoleSettings
 
 SERVICE = "console"

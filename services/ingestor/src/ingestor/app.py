@@ -10,7 +10,8 @@ from chassis.blobs.port import BlobStore
 from chassis.clock import SystemClock
 from chassis.commands import cancel_handler
 from chassis.db import Database
-from chassis.dead_letters import replay_handler, replay_jobs
+from chassis.dead_letters.commands import replay_handler
+from chassis.dead_letters.replay import replay_jobs
 from chassis.doctor import Check, standard_checks
 from chassis.drift import decision_handler, silver_fields
 from chassis.errors import TransientError

@@ -13,7 +13,8 @@ from chassis.bus.delivery import Handler
 from chassis.clock import Clock, SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
-from chassis.dead_letters import replay_handler, replay_jobs
+from chassis.dead_letters.commands import replay_handler
+from chassis.dead_letters.replay import replay_jobs
 from chassis.doctor import Check, standard_checks
 from chassis.drift import decision_handler
 from chassis.errors import PenstockError, SettingsError

@@ -8,7 +8,8 @@ from chassis.blobs.open import open_blobs
 from chassis.clock import Clock, SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
-from chassis.dead_letters import replay_handler, replay_jobs
+from chassis.dead_letters.commands import replay_handler
+from chassis.dead_letters.replay import replay_jobs
 from chassis.doctor import Finding, examine, standard_checks
 from chassis.errors import PenstockError
 from chassis.logs import get_logger, redact, register_secrets

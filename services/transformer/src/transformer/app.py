@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
-from chassis.dead_letters import replay_handler, replay_jobs
+from chassis.dead_letters.commands import replay_handler
+from chassis.dead_letters.replay import replay_jobs
 from chassis.doctor import Check, standard_checks
 from chassis.process import host
 from contracts.topics import TRANSFORM_REQUESTED

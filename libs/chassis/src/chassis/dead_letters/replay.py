@@ -16,7 +16,7 @@ from chassis.bus.raw_headers import RawHeaders
 from chassis.clock import Clock
 from chassis.db import Transaction
 from chassis.dead_letters import letters
-from chassis.dead_letters.letters import Letter, LetterFilter, LetterStatus
+from chassis.dead_letters.model import Letter, LetterFilter, LetterStatus
 from chassis.errors import PermanentError
 from chassis.failpoints import reach
 from chassis.logs import get_logger

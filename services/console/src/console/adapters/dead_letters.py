@@ -8,9 +8,10 @@ from datetime import datetime
 
 from chassis.bus.raw_headers import pack
 from chassis.db import Connection, Database
-from chassis.dead_letters.letters import WHERE, Letter, find_letters, get_letter, group_letters
-from chassis.dead_letters.letters import LetterFilter as Conditions
-from chassis.dead_letters.letters import LetterGroup as Group
+from chassis.dead_letters.letters import WHERE, find_letters, get_letter, group_letters
+from chassis.dead_letters.model import Letter
+from chassis.dead_letters.model import LetterFilter as Conditions
+from chassis.dead_letters.model import LetterGroup as Group
 from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor, id_range
 from console.domain.values import cut
 from console.ports.dead_letters import (

@@ -5,7 +5,7 @@ back because of it comes again.
 import uuid
 
 from chassis.db import Transaction
-from chassis.dead_letters import submit_replays
+from chassis.dead_letters.commands import submit_replays
 from chassis.drift import StoredDrift, known_schemas, register
 from contracts.schemas import SchemaDecisionRequested
 from ingestor.domain.shapes import merged

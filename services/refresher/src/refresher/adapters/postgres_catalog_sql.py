@@ -14,8 +14,8 @@ select c.oid, n.nspname::text as schema, c.relname::text as name,
      join pg_attribute a on a.attrelid = c.oid and a.attnum = k.number
      where p.partrelid = c.oid) as partition_key,
     (select coalesce(sum(greatest(l.reltuples, 0)), 0)
-     from pg_class l where l.oid = c.oid
-        or l.oid in (select relid from pg_partition_tree(c.oid))) as estimated_rows,
+     from pg_class l where l.relkind <> 'p' and (l.oid = c.oid
+        or l.oid in (select relid from pg_partition_tree(c.oid)))) as estimated_rows,
     (select coalesce(sum(pg_table_size(l.oid)), 0)
      from pg_class l where l.oid = c.oid
         or l.oid in (select relid from pg_partition_tree(c.oid))) as estimated_bytes,

@@ -55,7 +55,8 @@ def _rows(side: Side, question: Question, relation: str) -> str:
 
 _ESTIMATE = """(
     select coalesce(sum(greatest(l.reltuples, 0)), 0)::bigint from pg_class l
-    where l.oid = {name}::regclass or l.oid in (select relid from pg_partition_tree({name}))
+    where l.relkind <> 'p'
+      and (l.oid = {name}::regclass or l.oid in (select relid from pg_partition_tree({name})))
 )"""
 
 

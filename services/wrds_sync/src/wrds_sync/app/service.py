@@ -2,7 +2,8 @@
 
 from chassis.clock import SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
-from chassis.dead_letters import replay_handler, replay_jobs
+from chassis.dead_letters.commands import replay_handler
+from chassis.dead_letters.replay import replay_jobs
 from chassis.doctor import Check, Finding, examine, standard_checks
 from chassis.drift import decision_handler
 from chassis.errors import PenstockError
