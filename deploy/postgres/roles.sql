@@ -84,7 +84,7 @@ begin
         select format('alter schema %I owner to penstock_owner', n.nspname) as statement
         from pg_namespace n
         where n.nspname in (
-            'meta', 'scanner', 'bronze', 'silver', 'quality', 'refresher', 'wrds_sync', 'console')
+            'meta', 'scanner', 'bronze', 'silver', 'shadow', 'quality', 'refresher', 'wrds_sync', 'console')
           and n.nspowner <> 'penstock_owner'::regrole
         union all
         select format('alter %s %I.%I owner to penstock_owner',
@@ -92,7 +92,7 @@ begin
                       n.nspname, c.relname)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname in (
-            'meta', 'scanner', 'bronze', 'silver', 'quality', 'refresher', 'wrds_sync', 'console')
+            'meta', 'scanner', 'bronze', 'silver', 'shadow', 'quality', 'refresher', 'wrds_sync', 'console')
           and c.relowner <> 'penstock_owner'::regrole
           and (c.relkind in ('r', 'p', 'v')
                -- A sequence that belongs to a column follows its table.
@@ -103,7 +103,7 @@ begin
         select format('alter function %s owner to penstock_owner', p.oid::regprocedure)
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         where n.nspname in (
-            'meta', 'scanner', 'bronze', 'silver', 'quality', 'refresher', 'wrds_sync', 'console')
+            'meta', 'scanner', 'bronze', 'silver', 'shadow', 'quality', 'refresher', 'wrds_sync', 'console')
           and p.proowner <> 'penstock_owner'::regrole
     loop
         execute item.statement;

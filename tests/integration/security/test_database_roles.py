@@ -11,7 +11,17 @@ import pytest
 from tests.support.addresses import PostgresAddress
 from tests.support.roles import ROLES, make_guarded, role_url
 
-SCHEMAS = ["meta", "scanner", "bronze", "silver", "quality", "refresher", "wrds_sync", "console"]
+SCHEMAS = [
+    "meta",
+    "scanner",
+    "bronze",
+    "silver",
+    "shadow",
+    "quality",
+    "refresher",
+    "wrds_sync",
+    "console",
+]
 
 OUTBOX = (
     "insert into meta.outbox (id, service, topic, key, value) "

@@ -18,11 +18,6 @@ from tests.support.paths import PROJECT
 
 BUILT = ("scanner", "ingestor", "transformer", "refresher", "wrds_sync")
 
-PLANNED = {
-    ("bronze.stored", "wrds_sync"): "the mirror is files; bronze takes none of them yet",
-}
-"""Declared ahead of the code; an entry that is no longer true fails as well."""
-
 BY_THE_CHASSIS = {"run.changed", "schema.drifted"}
 """Published for every service that has runs, by `chassis.runs`, or sees schemas, by
 `chassis.drift`."""
@@ -48,11 +43,7 @@ def test_every_declared_topic_is_registered() -> None:
 
 @pytest.mark.parametrize("service", BUILT)
 def test_a_service_consumes_what_the_contracts_say(service: str) -> None:
-    declared = {
-        topic.name
-        for topic in TOPICS
-        if service in topic.consumers and (topic.name, service) not in PLANNED
-    }
+    declared = {topic.name for topic in TOPICS if service in topic.consumers}
     assert _subscribed(service) == declared, f"compare contracts.topics and {service}/consumers.py"
 
 
@@ -61,22 +52,9 @@ def test_a_service_publishes_what_the_contracts_say(service: str) -> None:
     declared = {
         topic.name
         for topic in TOPICS
-        if service in topic.producers
-        and (topic.name, service) not in PLANNED
-        and topic.name not in BY_THE_CHASSIS
+        if service in topic.producers and topic.name not in BY_THE_CHASSIS
     }
     assert _published(service) == declared, f"compare contracts.topics and {service}'s handlers"
-
-
-def test_every_plan_is_still_a_plan() -> None:
-    by_name = {topic.name: topic for topic in TOPICS}
-    fulfilled = [
-        (name, service)
-        for name, service in PLANNED
-        if service not in (*by_name[name].producers, *by_name[name].consumers)
-        or name in _subscribed(service) | _published(service)
-    ]
-    assert fulfilled == []
 
 
 @pytest.mark.parametrize("service", BUILT)
