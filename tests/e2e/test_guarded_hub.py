@@ -59,6 +59,7 @@ def test_the_mirror_of_the_archive_works_and_nothing_is_refused(told: Told) -> N
         "data_restated",
         "schema_drifted",
         "dataset_failed",
+        "run_failed",
     }
     assert mirrored.exit_code == 0
 

@@ -19,7 +19,7 @@ def run(*command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.covers("E-06")
+@pytest.mark.covers("E-06", "S3-18")
 @pytest.mark.parametrize(
     "path", sorted(FOLDER.glob("*.rules.test.yaml")), ids=lambda path: path.name
 )

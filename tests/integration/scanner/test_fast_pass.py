@@ -127,6 +127,7 @@ class World:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
+        self.top = tree.root / "Data"
 
     def apply(self, operation: str, first: str, second: str) -> None:
         source, target = self.tree.root / first, self.tree.root / second
@@ -144,7 +145,8 @@ class World:
                 source.rename(target)
                 self.tree.age(first)
                 self.tree.age(second)
-            case "remove-folder" if source.parent.is_dir():
+            # Never the top: a share without it is not mounted, and is not believed.
+            case "remove-folder" if source.parent.is_dir() and source.parent != self.top:
                 for file in sorted(source.parent.iterdir()):
                     if file.is_file():
                         file.unlink()

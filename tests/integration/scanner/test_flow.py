@@ -252,8 +252,9 @@ async def test_the_corrupt_delivery_publishes_nothing_and_the_known_prices_stand
     before = await market.announced("stock_price")
     await market.server.plan(same_series=True)
 
-    await market.run(step="prices")
+    flow = await market.run(step="prices")
 
+    assert flow["status"] == RunStatus.COMPLETED_WITH_ERRORS
     assert await market.announced("stock_price") == before
     (kept,) = await fetch(
         market.database,

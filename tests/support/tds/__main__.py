@@ -11,6 +11,9 @@ import sys
 from tests.support.tds.script import from_json
 from tests.support.tds.session import Session, State
 
+MARK = b"mark\n"
+"""Asks for an event by which the other side knows that it has read all before it."""
+
 
 async def serve() -> None:
     """Serve until standard input is closed: nothing is left behind by a test run that died."""
@@ -25,7 +28,10 @@ async def serve() -> None:
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     state.say("listening", port=server.sockets[0].getsockname()[1])
     while line := await stdin.readline():
-        state.follow(from_json(json.loads(line)))
+        if line == MARK:
+            state.say("mark")
+        else:
+            state.follow(from_json(json.loads(line)))
     server.close()
 
 

@@ -22,6 +22,7 @@ class ScriptedServer:
         self._first = script or Script()
         self._seen: list[dict[str, Any]] = []
         self._started: queue.Queue[int] = queue.Queue()
+        self._marks: queue.Queue[None] = queue.Queue()
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -34,7 +35,8 @@ class ScriptedServer:
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        self.follow(self._first)
+        self._pipe_in.write(json.dumps(to_json(self._first)) + "\n")
+        self._pipe_in.flush()
         self.port = self._started.get(timeout=_START_SECONDS)
         return self
 
@@ -61,12 +63,14 @@ class ScriptedServer:
 
     def follow(self, script: Script) -> None:
         """Answer by another script from now on; events seen so far are forgotten."""
+        self._catch_up()
         self._seen.clear()
         self._pipe_in.write(json.dumps(to_json(script)) + "\n")
-        self._pipe_in.flush()
+        self._catch_up()
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
         """Return what happened so far, of these kinds or of all."""
+        self._catch_up()
         return [event for event in list(self._seen) if not kinds or event["event"] in kinds]
 
     def statements(self) -> list[str]:
@@ -74,9 +78,18 @@ class ScriptedServer:
         sent = [" ".join(event["sql"].split()) for event in self.events("batch", "call")]
         return [statement for statement in sent if statement != "select @@spid"]
 
+    def _catch_up(self) -> None:
+        """Wait until the server has read what it was sent, and we what it said before that."""
+        self._pipe_in.write("mark\n")
+        self._pipe_in.flush()
+        self._marks.get(timeout=_START_SECONDS)
+
     def _listen(self) -> None:
         for line in self._pipe_out:
             event = json.loads(line)
+            if event["event"] == "mark":
+                self._marks.put(None)
+                continue
             if event["event"] == "listening":
                 self._started.put(event["port"])
             self._seen.append(event)

@@ -18,7 +18,9 @@ from scanner.settings.flows import FlowConfig, StepConfig
 
 LOOK_SECONDS = 1.0
 
-_GOOD = (RunStatus.COMPLETED.value, RunStatus.COMPLETED_WITH_ERRORS.value)
+_CLEAN = RunStatus.COMPLETED.value
+"""A step that completed with errors is none: all that it was to bring may be missing."""
+
 _TIMED_OUT = "timed out"
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -107,7 +109,7 @@ class RunFlow:
 
     @staticmethod
     def _tell(flow: str, step: StepConfig, outcome: str, state: StepState | None) -> None:
-        log = get_logger().info if outcome in _GOOD else get_logger().warning
+        log = get_logger().info if outcome == _CLEAN else get_logger().warning
         log(
             "flow_step_ended",
             flow=flow,
@@ -119,6 +121,6 @@ class RunFlow:
 
 
 def _counts(ended: Mapping[str, str]) -> RunCounts:
-    """Count steps: a flow's own unit."""
-    failed = sum(outcome not in _GOOD for outcome in ended.values())
+    """Count steps, a flow's own unit; one that was not clean counts as failed."""
+    failed = sum(outcome != _CLEAN for outcome in ended.values())
     return RunCounts(processed=len(ended), failed=failed)
