@@ -1,3 +1,4 @@
+from collections.abc import Generator
 from datetime import date
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.wrds_mirror import CRSP
+from wrds_sync.adapters import version_inspector
 from wrds_sync.adapters.version_inspector import VersionInspector, compare_files
 from wrds_sync.domain.datasets import Dataset, Rules
 from wrds_sync.domain.restatements import PartitionChange
@@ -24,6 +26,14 @@ KEYED = Dataset(
 KEYLESS = Dataset(
     name="d", vendor="v", frequency="f", selection=Selection(table=TableRef("s", "t"))
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def joined_in_parts() -> Generator[None]:
+    """Have these few rows joined in several parts, as millions are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(version_inspector, "_JOINED_ROWS", 1)
+        yield
 
 
 def write(path: Path, rows: dict[str, list[object]], *, group: int = 3) -> Path:

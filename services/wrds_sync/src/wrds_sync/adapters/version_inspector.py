@@ -13,6 +13,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ from wrds_sync.errors import ChecksumError
 
 _EXAMPLES = 5
 _BATCH_ROWS = 65536
+_JOINED_ROWS = 250_000
 
 Result = TypeVar("Result")
 
@@ -193,8 +195,7 @@ def _counted(version: _Version, columns: Sequence[str], name: str) -> pl.DataFra
 
 def _compare_by_key(old: _Version, new: _Version, key: Sequence[str], year: int) -> PartitionChange:
     values = [name for name in _shared(old, new) if name not in key]
-    before, after = _keyed(old, key), _keyed(new, key)
-    pairs = before.join(after, on="key", suffix="_after")
+    pairs = _pairs(_keyed(old, key), _keyed(new, key))
     changed = pl.zeros(len(pairs), dtype=pl.UInt32, eager=True).cast(pl.Boolean)
     by_column: dict[str, int] = {}
     for name in values:
@@ -204,7 +205,7 @@ def _compare_by_key(old: _Version, new: _Version, key: Sequence[str], year: int)
         if count := int(differs.sum()):
             by_column[name] = count
             changed |= differs
-    removed = before.join(after, on="key", how="anti")["at"]
+    removed = _unpaired(old.rows, pairs["at"])
     touched = pl.concat([pairs.filter(changed)["at"], removed]).sort().head(_EXAMPLES)
     return PartitionChange(
         year=year,
@@ -216,6 +217,26 @@ def _compare_by_key(old: _Version, new: _Version, key: Sequence[str], year: int)
         changed_columns=by_column,
         examples=tuple(_keys_at(old, key, touched.to_list())),
     )
+
+
+def _pairs(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Return where the rows of one key stand in both versions.
+
+    A part of the keys at a time: a join needs many times the memory of what it joins.
+    """
+    parts = max(before.height, after.height) // _JOINED_ROWS + 1
+    of_part = [pl.col("key") % parts == number for number in range(parts)]
+    return pl.concat(
+        before.filter(part).join(after.filter(part), on="key", suffix="_after").drop("key")
+        for part in of_part
+    )
+
+
+def _unpaired(rows: int, paired: pl.Series) -> pl.Series:
+    """Return the places, of so many, that are not paired."""
+    is_alone = np.ones(rows, dtype=bool)
+    is_alone[paired.to_numpy()] = False
+    return pl.Series(np.flatnonzero(is_alone), dtype=pl.UInt32)
 
 
 def _keyed(version: _Version, key: Sequence[str]) -> pl.DataFrame:
