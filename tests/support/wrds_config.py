@@ -35,4 +35,6 @@ def mirror_environment(server: WrdsServer, folder: Path, **changes: str) -> dict
         "WRDS_SYNC_STORAGE_PATH": str(folder / "data"),
         "WRDS_SYNC_LOCK_TIMEOUT_SECONDS": "0.5",
         "WRDS_SYNC_SCHEDULE": "false",
+        # A process that a test kills leaves the group soon: the next test's waits for that.
+        "KAFKA_SESSION_TIMEOUT_SECONDS": "6",
     } | changes
