@@ -4,13 +4,11 @@ It is counted here and not where the work is done: whoever is stuck does not cou
 replica sees the same rows, so queries over these gauges take the maximum, never the sum.
 """
 
-import asyncio
 from collections.abc import Collection
 
 from chassis import metrics
 from chassis.db import Connection, Database
-from chassis.errors import TransientError
-from chassis.logs import get_logger
+from chassis.periodic import repeat
 
 MEASURE_SECONDS = 5.0
 
@@ -56,12 +54,7 @@ class Backlog:
 
     async def run(self) -> None:
         """Measure for as long as the process lives."""
-        while True:
-            try:
-                await self.measure()
-            except TransientError as error:
-                get_logger().warning("backlog_not_measured", error=error)
-            await asyncio.sleep(MEASURE_SECONDS)
+        await repeat(self.measure, every_seconds=MEASURE_SECONDS, event="backlog_not_measured")
 
     async def measure(self) -> None:
         """Measure everything once."""

@@ -5,14 +5,13 @@ Every service does it for all, an hour apart and a thousand rows at a time; rows
 deleting are passed over.
 """
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chassis.clock import Clock
 from chassis.db import Database
-from chassis.errors import TransientError
 from chassis.logs import get_logger
+from chassis.periodic import repeat
 from contracts.topics import DEAD_LETTER_DAYS
 
 EVERY_SECONDS = 3600.0
@@ -53,12 +52,7 @@ class Retention:
 
     async def run(self) -> None:
         """Trim for as long as the process lives."""
-        while True:
-            try:
-                await self.step()
-            except TransientError as error:
-                get_logger().warning("retention_waits", error=error)
-            await asyncio.sleep(EVERY_SECONDS)
+        await repeat(self.step, every_seconds=EVERY_SECONDS, event="retention_waits")
 
     async def step(self) -> dict[str, int]:
         """Trim everything once; return how many rows of what are gone."""

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 
 from chassis.errors import TransientError
 from chassis.logs import get_logger
+from chassis.periodic import repeat
 from ingestor import metrics
 from ingestor.handlers.enrich import Enrich
 from ingestor.ports import Enrichments
 from ingestor.settings import EnrichSection
 
 IDLE_SECONDS = 2.0
+MEASURE_SECONDS = 15.0
 _RETRY_SECONDS = 5.0
 
 
@@ -29,7 +31,13 @@ class KeepEnriching:
         async with asyncio.TaskGroup() as group:
             for source, section in self._sections.items():
                 group.create_task(self._work(source, section))
-            group.create_task(self._measure())
+            group.create_task(
+                repeat(
+                    self._measure,
+                    every_seconds=MEASURE_SECONDS,
+                    event="enrichments_not_counted",
+                )
+            )
 
     async def _work(self, source: str, section: EnrichSection) -> None:
         while True:
@@ -43,12 +51,6 @@ class KeepEnriching:
                     await asyncio.sleep(IDLE_SECONDS)
 
     async def _measure(self) -> None:
-        while True:
-            try:
-                waiting = await self._enrichments.waiting()
-            except TransientError as error:
-                get_logger().warning("enrichments_not_counted", error=error)
-            else:
-                for source in self._sections:
-                    metrics.ENRICHMENTS_WAITING.labels(source).set(waiting.get(source, 0))
-            await asyncio.sleep(15)
+        waiting = await self._enrichments.waiting()
+        for source in self._sections:
+            metrics.ENRICHMENTS_WAITING.labels(source).set(waiting.get(source, 0))

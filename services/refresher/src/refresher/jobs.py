@@ -9,6 +9,7 @@ from chassis import leases
 from chassis.db import Database
 from chassis.errors import PermanentError, TransientError
 from chassis.logs import get_logger
+from chassis.periodic import repeat
 from chassis.runs import Job, RunContext
 from contracts.runs import RunCounts
 from refresher.handlers.looking import ALL, Looking
@@ -60,16 +61,19 @@ class Observing:
 
     async def run(self) -> None:
         """Look for as long as the process lives; one replica does."""
-        while True:
-            try:
-                async with leases.held(self._database, "refresher/observing"):
-                    while True:
-                        await self._looking.register()
-                        await self._looking.observe_quietly(ALL)
-                        await asyncio.sleep(self._every_seconds)
-            except (TransientError, PermanentError) as error:
-                get_logger().warning("observing_waits", error=error)
-                await asyncio.sleep(HOUSEKEEPING_SECONDS)
+        await repeat(
+            self._while_leading,
+            every_seconds=HOUSEKEEPING_SECONDS,
+            event="observing_waits",
+            expected=(TransientError, PermanentError),
+        )
+
+    async def _while_leading(self) -> None:
+        async with leases.held(self._database, "refresher/observing"):
+            while True:
+                await self._looking.register()
+                await self._looking.observe_quietly(ALL)
+                await asyncio.sleep(self._every_seconds)
 
 
 class Housekeeping:
@@ -92,15 +96,18 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Keep house for as long as the process lives; one replica does."""
-        while True:
-            try:
-                async with leases.held(self._database, "refresher/housekeeping"):
-                    while True:
-                        await self.step()
-                        await asyncio.sleep(self._every_seconds)
-            except (TransientError, PermanentError) as error:
-                # A target that is away, or not proven today, is no reason to end the service.
-                get_logger().warning("housekeeping_waits", error=error)
+        await repeat(
+            self._while_leading,
+            every_seconds=self._every_seconds,
+            event="housekeeping_waits",
+            # A target that is away, or not proven today, is no reason to end the service.
+            expected=(TransientError, PermanentError),
+        )
+
+    async def _while_leading(self) -> None:
+        async with leases.held(self._database, "refresher/housekeeping"):
+            while True:
+                await self.step()
                 await asyncio.sleep(self._every_seconds)
 
     async def step(self) -> list[str]:

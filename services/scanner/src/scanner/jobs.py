@@ -11,6 +11,7 @@ from chassis.clock import Clock
 from chassis.db import Database, Transaction
 from chassis.errors import TransientError
 from chassis.logs import get_logger
+from chassis.periodic import repeat
 from chassis.runs import Job, RunContext, submit
 from contracts.commands import FlowRequested
 from contracts.runs import RunCounts
@@ -151,22 +152,15 @@ class FlowSchedule:
         flows: FlowCatalog,
         *,
         clock: Clock,
-        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._database = database
         self._flows = flows
         self._clock = clock
-        self._sleep = sleep
         self._asked: dict[str, datetime] = {}
 
     async def run(self) -> None:
         """Ask for as long as the process lives."""
-        while True:
-            try:
-                await self.step()
-            except TransientError as error:
-                get_logger().warning("flow_schedule_waits", error=error)
-            await self._sleep(_LONGEST_NAP_SECONDS)
+        await repeat(self.step, every_seconds=_LONGEST_NAP_SECONDS, event="flow_schedule_waits")
 
     async def step(self) -> None:
         """Ask for what is due now."""
@@ -233,12 +227,7 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Keep house for as long as the process lives."""
-        while True:
-            try:
-                await self.step()
-            except TransientError as error:
-                get_logger().warning("housekeeping_waits", error=error)
-            await asyncio.sleep(self._every_seconds)
+        await repeat(self.step, every_seconds=self._every_seconds, event="housekeeping_waits")
 
     async def step(self) -> None:
         """Do everything once."""

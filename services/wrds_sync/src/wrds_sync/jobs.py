@@ -1,6 +1,5 @@
 """The runs of the service, and what goes on beside them: schedule, watch, backup."""
 
-import asyncio
 from datetime import time
 from typing import cast
 
@@ -8,7 +7,7 @@ from chassis.clock import Clock
 from chassis.db import Database, Transaction
 from chassis.drift import StoredDrift, register
 from chassis.errors import TransientError
-from chassis.logs import get_logger
+from chassis.periodic import repeat
 from chassis.runs import Job, RunContext, submit
 from contracts.commands import OverlapPolicy
 from contracts.runs import RunCounts
@@ -111,12 +110,7 @@ class Schedule:
 
     async def run(self) -> None:
         """Submit for as long as the process lives."""
-        while True:
-            try:
-                await self.step()
-            except TransientError as error:
-                get_logger().warning("schedule_waits", error=error)
-            await asyncio.sleep(_NAP_SECONDS)
+        await repeat(self.step, every_seconds=_NAP_SECONDS, event="schedule_waits")
 
     async def step(self) -> None:
         """Submit what is due now: each data set is a run of its own."""
@@ -146,12 +140,12 @@ class Watching:
 
     async def run(self) -> None:
         """Look for as long as the process lives."""
-        while True:
-            try:
-                await self._watch.look()
-            except (TransientError, SourceRefusedError) as error:
-                get_logger().warning("watch_waits", error=error)
-            await asyncio.sleep(self._every_seconds)
+        await repeat(
+            self._watch.look,
+            every_seconds=self._every_seconds,
+            event="watch_waits",
+            expected=(TransientError, SourceRefusedError),
+        )
 
 
 class Showings:
@@ -163,12 +157,7 @@ class Showings:
 
     async def run(self) -> None:
         """Look for as long as the process lives."""
-        while True:
-            try:
-                await self._showing.show()
-            except TransientError as error:
-                get_logger().warning("showing_waits", error=error)
-            await asyncio.sleep(self._every_seconds)
+        await repeat(self._showing.show, every_seconds=self._every_seconds, event="showing_waits")
 
 
 class Backups:
@@ -182,12 +171,7 @@ class Backups:
 
     async def run(self) -> None:
         """Copy for as long as the process lives."""
-        while True:
-            try:
-                await self.step()
-            except TransientError as error:
-                get_logger().warning("backup_waits", error=error)
-            await asyncio.sleep(_NAP_SECONDS)
+        await repeat(self.step, every_seconds=_NAP_SECONDS, event="backup_waits")
 
     async def step(self) -> None:
         """Copy if today's time has come; a start after it counts as come."""

@@ -1,17 +1,15 @@
 """The service: a web server, its feed of changes, and tidying up."""
 
-import asyncio
 import sys
+from functools import partial
 from urllib.parse import urlsplit
 
 from chassis.db import Database
 from chassis.doctor import Check, standard_checks
-from chassis.errors import TransientError
 from chassis.logs import get_logger
+from chassis.periodic import repeat
 from chassis.process import Background, host
-from console.adapters.sessions import (
-    PostgresSessions,
-)
+from console.adapters.sessions import PostgresSessions
 from console.app.context import open_context, session_limits
 from console.handlers.administer import FIRST_USER
 from console.ports.identity import SessionLimits
@@ -73,12 +71,9 @@ def keep_tidy(database: Database, limits: SessionLimits) -> Background:
     """Return the background task that deletes what is over."""
     sessions = PostgresSessions(database)
 
-    async def keep() -> None:
-        while True:
-            try:
-                await sessions.trim(limits)
-            except TransientError as error:
-                get_logger().warning("sessions_not_trimmed", error=error)
-            await asyncio.sleep(_TRIM_SECONDS)
-
-    return keep
+    return partial(
+        repeat,
+        partial(sessions.trim, limits),
+        every_seconds=_TRIM_SECONDS,
+        event="sessions_not_trimmed",
+    )

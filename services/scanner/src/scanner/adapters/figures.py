@@ -1,11 +1,9 @@
 """What alerts ask of sources, measured in the tables: every replica says the same."""
 
-import asyncio
 from collections.abc import Callable, Collection
 
 from chassis.db import Database
-from chassis.errors import TransientError
-from chassis.logs import get_logger
+from chassis.periodic import repeat
 from scanner import metrics
 
 MEASURE_SECONDS = 15.0
@@ -32,12 +30,7 @@ class SourceFigures:
 
     async def run(self) -> None:
         """Measure for as long as the process lives."""
-        while True:
-            try:
-                await self.measure()
-            except TransientError as error:
-                get_logger().warning("sources_not_measured", error=error)
-            await asyncio.sleep(MEASURE_SECONDS)
+        await repeat(self.measure, every_seconds=MEASURE_SECONDS, event="sources_not_measured")
 
     async def measure(self) -> None:
         """Measure every source once."""

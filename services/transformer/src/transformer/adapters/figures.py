@@ -1,11 +1,9 @@
 """How much silver there is and how fresh it is, measured in the tables by every replica alike."""
 
-import asyncio
 from collections.abc import Collection
 
 from chassis.db import Database
-from chassis.errors import TransientError
-from chassis.logs import get_logger
+from chassis.periodic import repeat
 from transformer import metrics
 
 MEASURE_SECONDS = 30.0
@@ -29,12 +27,7 @@ class SilverFigures:
 
     async def run(self) -> None:
         """Measure for as long as the process lives."""
-        while True:
-            try:
-                await self.measure()
-            except TransientError as error:
-                get_logger().warning("silver_not_measured", error=error)
-            await asyncio.sleep(MEASURE_SECONDS)
+        await repeat(self.measure, every_seconds=MEASURE_SECONDS, event="silver_not_measured")
 
     async def measure(self) -> None:
         """Measure everything once."""

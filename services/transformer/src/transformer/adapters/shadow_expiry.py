@@ -1,11 +1,10 @@
 """Forgets shadows about which nobody decided in time."""
 
-import asyncio
 from collections.abc import Mapping
 
 from chassis.db import Database
-from chassis.errors import TransientError
 from chassis.logs import get_logger
+from chassis.periodic import repeat
 from transformer.adapters import shadow_sql as sql
 from transformer.adapters.postgres_shadow import PostgresShadow
 from transformer.domain.entity import Entity
@@ -25,12 +24,7 @@ class ShadowExpiry:
 
     async def run(self) -> None:
         """Look for as long as the process lives."""
-        while True:
-            try:
-                await self.step()
-            except TransientError as error:
-                get_logger().warning("shadow_expiry_waits", error=error)
-            await asyncio.sleep(EVERY_SECONDS)
+        await repeat(self.step, every_seconds=EVERY_SECONDS, event="shadow_expiry_waits")
 
     async def step(self) -> list[str]:
         """Forget what has expired; return the entity types."""
