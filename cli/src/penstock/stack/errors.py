@@ -11,8 +11,10 @@ StackError
 └── NotRunningError       a command needs a stack and there is none
 """
 
+from penstock.errors import ToldError
 
-class StackError(Exception):
+
+class StackError(ToldError):
     """The local stack cannot do what was asked; the message says what to do."""
 
 
