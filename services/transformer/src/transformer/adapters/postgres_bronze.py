@@ -52,14 +52,21 @@ class PostgresBronze:
         changed_since: datetime | None = None,
     ) -> list[str]:
         """Return the next entity ids behind `after`, in order."""
-        rows = await connection.fetch(_PAGE, entity_type, after, limit, changed_since)
+        if changed_since is None:
+            rows = await connection.fetch(_PAGE, entity_type, after, limit)
+        else:
+            rows = await connection.fetch(_PAGE_SINCE, entity_type, after, limit, changed_since)
         return [row["entity_id"] for row in rows]
 
     async def count(
         self, connection: Connection, entity_type: str, *, changed_since: datetime | None = None
     ) -> int:
         """Return how many entities `page` will give."""
-        found: int = await connection.fetchval(_COUNT, entity_type, changed_since)
+        found: int
+        if changed_since is None:
+            found = await connection.fetchval(_COUNT, entity_type)
+        else:
+            found = await connection.fetchval(_COUNT_SINCE, entity_type, changed_since)
         return found
 
 
@@ -83,11 +90,21 @@ group by h.entity_id
 
 _PAGE = """
 select distinct entity_id from bronze.heads
-where entity_type = $1 and entity_id > $2 and ($4::timestamptz is null or ingested_at >= $4)
+where entity_type = $1 and entity_id > $2
 order by entity_id limit $3
 """
 
-_COUNT = """
-select count(distinct entity_id) from bronze.heads
-where entity_type = $1 and ($2::timestamptz is null or ingested_at >= $2)
+_COUNT = "select count(distinct entity_id) from bronze.heads where entity_type = $1"
+
+# What has a new head has a version of that time; versions have an index that answers it alone,
+# and partitions by time.
+_PAGE_SINCE = """
+select distinct entity_id from bronze.raw_entities
+where entity_type = $1 and entity_id > $2 and ingested_at >= $4
+order by entity_id limit $3
+"""
+
+_COUNT_SINCE = """
+select count(distinct entity_id) from bronze.raw_entities
+where entity_type = $1 and ingested_at >= $2
 """
