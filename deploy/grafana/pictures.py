@@ -171,9 +171,9 @@ def _series(axes: Axes, panel: Panel, lines: Sequence[Line]) -> None:
         handlelength=1.0,
         columnspacing=1.0,
         labelspacing=0.25,
-        title=f"and {more} more" if more else None,
-        title_fontsize=6.5,
     )
+    if more:
+        axes.set_title(f"{more} more are not drawn", loc="right", fontsize=6.5, color=_FAINT)
 
 
 def _ceiling(panel: Panel, lines: Sequence[Line]) -> float:
@@ -229,6 +229,7 @@ def _bars(axes: Axes, panel: Panel, lines: Sequence[Line]) -> None:
         [max(line.last, 0) for line in shown],
         color=[_judged(panel, line.last) for line in shown],
         height=0.62,
+        alpha=0.5,  # the name stands on it
     )
     for place, line in enumerate(shown):
         axes.text(widest * 1.02, place, written(line.last, panel.unit), va="center", fontsize=7.5)
