@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install what the local stack and the tests need besides Python: Java 17 or newer, Maven, Samba, the
 # two libraries that the SQL Server driver loads when it connects (its wheel brings the rest), a
-# directory server, promtool, rclone, kcat and a browser.
+# directory server, a proxy, promtool, rclone, kcat and a browser.
 # As root through apt-get; otherwise it names the packages. Silent when nothing is missing.
 # With --without-samba, a missing Samba is said and accepted: a plain folder takes the share's place.
 set -euo pipefail
@@ -44,6 +44,8 @@ missing_packages() {
     command -v smbclient > /dev/null || echo smbclient
     command -v slapd > /dev/null || echo slapd # for the tests of directories
     command -v ldapmodify > /dev/null || echo ldap-utils
+    command -v squid > /dev/null || echo squid # for the tests of corporate proxies
+    command -v ntlm_auth > /dev/null || echo winbind # which checks the users of such a proxy
     command -v promtool > /dev/null || echo prometheus # for the tests of alert rules
     command -v amtool > /dev/null || echo prometheus-alertmanager # for the tests of its example
     command -v rclone > /dev/null || echo rclone # for the backup of the mirror
@@ -51,8 +53,9 @@ missing_packages() {
     command -v chromium > /dev/null || echo chromium # for the tests of the console
 }
 
-# The stack runs a Samba of its own on a loopback port, and tests run a directory of theirs. The
-# packages must not start others that offer home folders or an empty directory to the network.
+# The stack runs a Samba of its own on a loopback port, and tests run a directory and a proxy of
+# theirs. The packages must not start others that offer home folders, an empty directory or a way
+# out to the network.
 keep_services_down() {
     local policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
@@ -65,12 +68,13 @@ keep_services_down() {
 
 install() {
     local with_services=no
-    case " $* " in *" samba "* | *" slapd "* | *" prometheus"*) with_services=yes ;; esac
+    case " $* " in *" samba "* | *" slapd "* | *" prometheus"* | *" squid "* | *" winbind "*) with_services=yes ;; esac
     [ "$with_services" = no ] || keep_services_down
     DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$@" > /dev/null
     if [ "$with_services" = yes ] && command -v systemctl > /dev/null; then
-        systemctl disable --quiet smbd nmbd slapd prometheus prometheus-alertmanager 2> /dev/null || true
+        systemctl disable --quiet smbd nmbd slapd squid winbind prometheus \
+            prometheus-alertmanager 2> /dev/null || true
     fi
 }
 

@@ -17,6 +17,8 @@ _PROGRAMS = (
     "mvn",
     "slapd",
     "ldapmodify",
+    "squid",
+    "ntlm_auth",
     "promtool",
     "amtool",
     "rclone",
