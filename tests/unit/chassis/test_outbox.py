@@ -1,6 +1,7 @@
 """What a transaction's events look like when they are written."""
 
 import json
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -25,16 +26,43 @@ class Written:
         self.statements.append(query)
         return [{"id": number} for number in reversed(range(101, 101 + args[0]))]
 
-    async def execute(self, query: str, *args: Any) -> str:
+    async def execute(self, query: str, *_args: Any) -> str:
         self.statements.append(query)
-        if query.startswith("insert"):
-            service, *columns = args
-            names = ("id", "topic", "key", "value", "headers")
-            self.rows = [
-                {"service": service, **dict(zip(names, row, strict=True))}
-                for row in zip(*columns, strict=True)
-            ]
         return ""
+
+    async def copy_to_table(
+        self,
+        table_name: str,
+        *,
+        source: AsyncIterator[bytes],
+        columns: Sequence[str],
+        **_options: str,
+    ) -> str:
+        self.statements.append(f"copy {table_name}")
+        content = b"".join([part async for part in source])
+        self.rows = [dict(zip(columns, row, strict=True)) for row in _read_copy(content)]
+        for row in self.rows:
+            row["id"] = int.from_bytes(row["id"])
+            row["service"], row["topic"] = row["service"].decode(), row["topic"].decode()
+            assert row["headers"][:1] == b"\x01", "the version of jsonb"
+            row["headers"] = json.loads(row["headers"][1:])
+        return ""
+
+
+def _read_copy(content: bytes) -> Iterator[list[bytes | None]]:
+    """Read the binary format of COPY as PostgreSQL's manual describes it."""
+    assert content[:19] == b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    place = 19
+    while (count := int.from_bytes(content[place : place + 2], signed=True)) != -1:
+        place += 2
+        row: list[bytes | None] = []
+        for _ in range(count):
+            size = int.from_bytes(content[place : place + 4], signed=True)
+            place += 4
+            row.append(None if size < 0 else content[place : place + size])
+            place += max(size, 0)
+        yield row
+    assert content[place:] == b"\xff\xff"
 
 
 def run_changed(run_id: str = "r1") -> RunChanged:

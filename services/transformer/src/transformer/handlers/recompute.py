@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
+from pydantic import TypeAdapter
 
 from chassis.db import Connection, Transaction
 from chassis.logs import get_logger
@@ -36,6 +37,8 @@ from transformer.domain.references import Use
 from transformer.handlers.identify import Identify, Plan
 from transformer.handlers.refer import Refer, Values
 from transformer.ports import BronzeReader, Merger, SilverStore
+
+_EVENTS = TypeAdapter(list[SilverChanged])
 
 Causes = Mapping[str, Event[Any]]
 """The events that asked for recomputation, by bronze's entity id."""
@@ -263,22 +266,29 @@ def _announce(
     transaction: Transaction, entity: Entity, changes: Changes, *, plan: Plan, causes: Causes
 ) -> None:
     """Publish what readers see differently."""
-    seen = changes.visible.select(ENTITY, STATUS, VERSION, SCORE, FLAGS)
-    for entity_id, status, version, score, flags in seen.iter_rows():
-        is_live = status == Status.LIVE
-        transaction.publish(
-            SILVER_CHANGED,
-            SilverChanged(
-                operation=SilverOperation.UPSERTED if is_live else SilverOperation.RETIRED,
-                entity_type=entity.entity_type,
-                entity_id=entity_id,
-                version=version,
-                quality_score=score,
-                quality_flags=flags or (),
-                merged_into=None if is_live else plan.survivor_of(entity_id),
-            ),
-            cause=plan.cause_of(entity_id, causes),
-        )
+    for data in _EVENTS.validate_python(_describe(entity, changes.visible, plan)):
+        transaction.publish(SILVER_CHANGED, data, cause=plan.cause_of(data.entity_id, causes))
+
+
+def _describe(entity: Entity, seen: pl.DataFrame, plan: Plan) -> list[dict[str, Any]]:
+    """Return the data of events, a row each."""
+    is_live = pl.col(STATUS) == Status.LIVE
+    retired = seen.filter(~is_live)[ENTITY]
+    merged_into = {entity_id: plan.survivor_of(entity_id) for entity_id in retired}
+    return seen.select(
+        pl.when(is_live)
+        .then(pl.lit(SilverOperation.UPSERTED.value))
+        .otherwise(pl.lit(SilverOperation.RETIRED.value))
+        .alias("operation"),
+        pl.lit(entity.entity_type).alias("entity_type"),
+        pl.col(ENTITY).alias("entity_id"),
+        pl.col(VERSION).alias("version"),
+        pl.col(SCORE).alias("quality_score"),
+        pl.col(FLAGS).fill_null([]).alias("quality_flags"),
+        pl.col(ENTITY)
+        .replace_strict(merged_into, default=None, return_dtype=pl.String())
+        .alias("merged_into"),
+    ).to_dicts()
 
 
 def _log_rejections(entity: Entity, changes: Changes) -> None:
