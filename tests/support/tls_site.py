@@ -68,7 +68,7 @@ async def running_site(folder: Path) -> AsyncGenerator[int]:
 
 @dataclass(slots=True)
 class CorporateProxy:
-    """Lets CONNECT pass for one user."""
+    """Lets CONNECT pass for one user, who logs on by Basic."""
 
     user: str
     password: str
@@ -92,7 +92,8 @@ class CorporateProxy:
             self.targets.append(target)
             if self._logon(head) != f"{self.user}:{self.password}":
                 writer.write(
-                    b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+                    b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+                    b'Proxy-Authenticate: Basic realm="maple"\r\nContent-Length: 0\r\n\r\n'
                 )
                 await writer.drain()
             else:

@@ -86,7 +86,7 @@ async def test_a_proxy_gets_the_domain_user_and_a_password_with_any_character(
 
     assert await fetched(client) == [{"symbol": "APAM"}]
     assert proxy.logons == [rf"MAPLE\jdoe:{PASSWORD}"]
-    assert proxy.targets == [site.removeprefix("https://")]
+    assert proxy.targets == [site.removeprefix("https://")] * 2  # asked without the password first
 
 
 @pytest.mark.covers("S1-11", "S1-27")
@@ -99,7 +99,7 @@ async def test_a_refused_proxy_log_on_is_told_without_address_and_password(
     with pytest.raises(ApiAccessError) as caught:
         await fetched(client)
 
-    assert str(caught.value) == "GET /prices: the proxy refuses the log-on"
+    assert str(caught.value).startswith("GET /prices: the proxy refuses the log-on; check user, ")
     assert caught.value.category.value == "proxy_setup"
     assert redact(f"x {wrong} x") == "x *** x"
 

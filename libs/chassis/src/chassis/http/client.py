@@ -32,6 +32,7 @@ from chassis.http.errors import (
     HttpUnavailableError,
     RateLimitedError,
 )
+from chassis.http.proxy.errors import ProxyFault, ProxyRefusal
 from chassis.logs import get_logger
 from chassis.retry import backoff_seconds
 from contracts.errors import ErrorCategory
@@ -162,18 +163,15 @@ class HttpClient:
 def translated(what: str) -> Iterator[None]:
     """Turn what the client library raises into the errors of this package.
 
-    Its texts are not passed on: they may hold the address of a proxy.
+    The texts of httpx are not passed on, our own of a proxy are: they hold no address.
     """
     try:
         yield
-    except httpx.ProxyError as error:
-        if str(error).startswith("407"):
-            raise ApiAccessError(
-                f"{what}: the proxy refuses the log-on", category=ErrorCategory.PROXY_SETUP
-            ) from error
-        raise HttpUnavailableError(
-            f"{what}: the proxy does not let it pass", category=ErrorCategory.PROXY_SETUP
-        ) from error
+    except ProxyFault as error:
+        if _is_about_trust(error):
+            raise ApiTlsError(f"{what}: the certificate of the proxy is not trusted") from error
+        kind = ApiAccessError if isinstance(error, ProxyRefusal) else HttpUnavailableError
+        raise kind(f"{what}: {error}", category=ErrorCategory.PROXY_SETUP) from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
         raise ApiRequestError(f"{what}: not a request that can be sent") from error
     except (httpx.HTTPError, TimeoutError) as error:

@@ -1,6 +1,7 @@
 """Puts a client together: trust, proxy, authentication, budget."""
 
 import asyncio
+import ssl
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,6 +13,7 @@ from chassis.http.auth import make_auth
 from chassis.http.budget import NoBudget, PostgresRateBudget, RateBudget, Sleep
 from chassis.http.client import HttpClient
 from chassis.http.config import HttpConfig, ProxyConfig, SecretLookup, references
+from chassis.http.proxy.address import Account, Proxy
 from chassis.http.tls import trust
 from chassis.redaction import register_secrets
 from chassis.shares.port import Share
@@ -52,11 +54,13 @@ async def open_client(
     """
     sections = (config.auth, *([config.proxy] if config.proxy else []))
     register_secrets(secrets[name] for section in sections for name in references(section))
+    proxy = make_proxy(config.proxy, secrets) if config.proxy else None
+    trusted = await trust(config, share=share, clock=clock)
     client = httpx.AsyncClient(
         auth=make_auth(config.auth, secrets, clock=clock),
         headers={"User-Agent": USER_AGENT, **config.headers},
-        verify=await trust(config, share=share, clock=clock),
-        proxy=make_proxy(config.proxy, secrets) if config.proxy else None,
+        verify=trusted,
+        transport=_through(proxy, config, trusted, clock=clock) if proxy else None,
         timeout=httpx.Timeout(config.timeout_seconds, connect=config.connect_timeout_seconds),
         limits=httpx.Limits(max_connections=config.connections),
         follow_redirects=False,
@@ -72,7 +76,7 @@ async def open_client(
     )
 
 
-def make_proxy(config: ProxyConfig, secrets: SecretLookup) -> httpx.Proxy:
+def make_proxy(config: ProxyConfig, secrets: SecretLookup) -> Proxy:
     r"""Return the proxy with its log-on as `DOMAIN\user`.
 
     User and password never become part of an address: nothing in them needs escaping, and no text
@@ -88,13 +92,22 @@ def make_proxy(config: ProxyConfig, secrets: SecretLookup) -> httpx.Proxy:
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise ProxyError("the proxy's address is not of the form http://host:port, without user")
     if config.username is None:
-        return httpx.Proxy(address)
+        return Proxy(address)
     user = secrets[config.username]
     domain = secrets[config.domain] if config.domain.startswith("env:") else config.domain
     if domain:
         user = f"{domain}\\{user}"
     password = secrets[config.password] if config.password else ""
-    return httpx.Proxy(address, auth=(user, password))
+    return Proxy(address, Account(user, password))
+
+
+def _through(
+    proxy: Proxy, config: HttpConfig, trusted: ssl.SSLContext, *, clock: Clock
+) -> httpx.AsyncBaseTransport:
+    # Few sources have a proxy.
+    from chassis.http.proxy.transport import ProxyTransport  # noqa: PLC0415
+
+    return ProxyTransport(proxy, trust=trusted, connections=config.connections, clock=clock)
 
 
 def _budget(

@@ -1,0 +1,88 @@
+"""One log-on at a time while it is not known that it succeeds, and none while the account rests.
+
+Directories lock an account after a few wrong passwords, and a client opens twenty connections at
+once. All clients of a process that use one account at one proxy therefore ask one gate. It is the
+gate of the shares (`chassis.shares.logon_gate`) for coroutines, and it opens after a success: a
+proxy answers a log-on only when it has reached the target, and one slow target must not hold up
+the others.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from weakref import WeakKeyDictionary
+
+from chassis.clock import Clock
+from chassis.http.proxy.address import Proxy
+from chassis.http.proxy.errors import LogonRefusal
+
+REFUSED_SECONDS = 300.0
+"""First rest after a refusal; it doubles with each further one."""
+
+REFUSED_CAP_SECONDS = 3600.0
+
+REFUSED = (
+    "the proxy refuses the log-on; check user, domain and password: it is not tried again for "
+    f"{REFUSED_SECONDS / 60:.0f} minutes or longer, because accounts get locked"
+)
+
+PROVEN_SECONDS = 60.0
+"""So long after a success, log-ons may go side by side; a password may change at any time."""
+
+
+class LogonGate:
+    """Shared by all connections that use one account at one proxy."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._refusals = 0
+        self._rests_until = float("-inf")
+        self._proven_until = float("-inf")
+
+    @contextlib.asynccontextmanager
+    async def attempt(self) -> AsyncGenerator[None]:
+        """Hold the gate during one log-on.
+
+        Raises:
+            LogonRefusal: an earlier one was refused and the rest is not over; nothing was sent.
+                Or this one was refused.
+        """
+        if self._clock.monotonic() < self._proven_until:
+            async with self._watched():
+                yield
+            return
+        async with self._lock:
+            self._check()
+            async with self._watched():
+                yield
+
+    def _check(self) -> None:
+        if (rest := self._rests_until - self._clock.monotonic()) > 0:
+            raise LogonRefusal(
+                "the proxy has refused the log-on; the next attempt comes in "
+                f"{rest:.0f} s at the earliest, because accounts get locked"
+            )
+
+    @contextlib.asynccontextmanager
+    async def _watched(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        except LogonRefusal:
+            doubled = REFUSED_SECONDS * 2.0 ** min(self._refusals, 20)
+            self._refusals += 1
+            self._proven_until = float("-inf")
+            self._rests_until = self._clock.monotonic() + min(doubled, REFUSED_CAP_SECONDS)
+            raise
+        self._refusals = 0
+        self._rests_until = float("-inf")
+        self._proven_until = self._clock.monotonic() + PROVEN_SECONDS
+
+
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Proxy, LogonGate]] = WeakKeyDictionary()
+
+
+def gate_for(proxy: Proxy, clock: Clock) -> LogonGate:
+    """Return the gate of an account at a proxy; another password is another account."""
+    gates = _gates.setdefault(asyncio.get_running_loop(), {})
+    return gates.setdefault(proxy, LogonGate(clock))
