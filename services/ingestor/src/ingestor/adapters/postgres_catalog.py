@@ -8,36 +8,18 @@ one order per entity, and two writers do not wait for each other in a circle.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-import asyncpg
-import orjson
 
 from chassis.db import Connection, Database, Transaction
 from chassis.logs import redact
-from contracts.layers import BronzeOperation
-from ingestor.domain.versions import ExternalKey, InMemory, NewVersion, WriteOutcome, Written
+from ingestor.adapters.first_versions import append_first
+from ingestor.adapters.version_rows import Places, columns, copy_versions, raw_rows
+from ingestor.domain.versions import ExternalKey, NewVersion, WriteOutcome, Written
 from ingestor.ports import RecordError
 
 CHUNK = 5000
 """Versions judged and copied at a time; arrays of keys, not documents."""
-
-_COPY_BASE_SECONDS = 60.0
-_SLOWEST_BYTES_PER_SECOND = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an appended version goes."""
-
-    version: NewVersion
-    entity_id: str
-    number: int
-    raw_id: int
-    ingested_at: datetime
 
 
 class PostgresCatalog:
@@ -49,7 +31,7 @@ class PostgresCatalog:
     async def sequences(self, keys: Sequence[ExternalKey]) -> Mapping[ExternalKey, int]:
         """Return the sequence of the last event applied to each key that has one."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(_SEQUENCES, *_columns(keys, width=3))
+            rows = await connection.fetch(_SEQUENCES, *columns(keys, width=3))
         return {
             (row["entity_type"], row["source_system"], row["external_id"]): row["sequence"]
             for row in rows
@@ -75,7 +57,7 @@ class PostgresCatalog:
         connection = transaction.connection
         await _lock_entities(connection, versions)
         written: dict[int, Written] = {}
-        for ordinals in _rounds(versions):
+        for ordinals in _rounds([version.key for version in versions]):
             written |= await _append(connection, {item: versions[item] for item in ordinals})
         return [written[ordinal] for ordinal in range(len(versions))]
 
@@ -96,7 +78,7 @@ class PostgresCatalog:
             for item in errors
         ]
         await transaction.connection.execute(
-            _RECORD_ERRORS, self._database.service, *_columns(rows, width=7)
+            _RECORD_ERRORS, self._database.service, *columns(rows, width=7)
         )
 
     async def create_partitions(self) -> int:
@@ -109,62 +91,53 @@ class PostgresCatalog:
 async def _lock_entities(connection: Connection, versions: Sequence[NewVersion]) -> None:
     rows = [(*version.key, version.entity_id) for version in versions if not version.is_own_entity]
     if rows:
-        await connection.execute(_LOCK_ENTITIES, *_columns(rows, width=4))
+        await connection.execute(_LOCK_ENTITIES, *columns(rows, width=4))
 
 
-def _rounds(versions: Sequence[NewVersion]) -> Iterator[list[int]]:
+def _rounds(keys: Sequence[ExternalKey]) -> Iterator[Sequence[int]]:
     """Yield the ordinals to write together: no key twice, earlier versions of a key first."""
-    seen: dict[ExternalKey, int] = defaultdict(int)
-    rounds: dict[int, list[int]] = defaultdict(list)
-    for ordinal, version in enumerate(versions):
-        rounds[seen[version.key]].append(ordinal)
-        seen[version.key] += 1
-    for number in sorted(rounds):
-        ordinals = rounds[number]
+    for ordinals in _repetitions(keys):
         for start in range(0, len(ordinals), CHUNK):
             yield ordinals[start : start + CHUNK]
 
 
+def _repetitions(keys: Sequence[ExternalKey]) -> Iterable[Sequence[int]]:
+    if len(set(keys)) == len(keys):
+        return [range(len(keys))]
+    seen: dict[ExternalKey, int] = defaultdict(int)
+    rounds: dict[int, list[int]] = defaultdict(list)
+    for ordinal, key in enumerate(keys):
+        rounds[seen[key]].append(ordinal)
+        seen[key] += 1
+    return rounds.values()
+
+
 async def _append(connection: Connection, versions: Mapping[int, NewVersion]) -> dict[int, Written]:
-    rows = await _begin(connection, versions)
-    rest = {ordinal: item for ordinal, item in versions.items() if ordinal not in rows}
-    if rest:
-        keys = [item.key for item in rest.values()]
-        await connection.execute(_LOCK_HEADS, *_columns(keys, width=3))
-        for row in await connection.fetch(_JUDGE, *_arguments(rest)):
-            rows[row["ordinal"]] = row
-    places = [
-        _Place(
-            versions[ordinal], row["entity_id"], row["version"], row["raw_id"], row["ingested_at"]
+    written = await append_first(connection, versions)
+    rest = {ordinal: item for ordinal, item in versions.items() if ordinal not in written}
+    return written | await _judge(connection, rest) if rest else written
+
+
+async def _judge(connection: Connection, versions: Mapping[int, NewVersion]) -> dict[int, Written]:
+    """Append to what has a head, if it says something new."""
+    keys = [item.key for item in versions.values()]
+    await connection.execute(_LOCK_HEADS, *columns(keys, width=3))
+    rows = await connection.fetch(_JUDGE, *_arguments(versions))
+    appended = [row for row in rows if row["raw_id"] is not None]
+    if appended:
+        places = Places(
+            versions=[versions[row["ordinal"]] for row in appended],
+            entity_ids=[row["entity_id"] for row in appended],
+            numbers=[row["version"] for row in appended],
+            raw_ids=[row["raw_id"] for row in appended],
+            ingested_at=[row["ingested_at"] for row in appended],
         )
-        for ordinal, row in rows.items()
-        if row["raw_id"] is not None
-    ]
-    if places:
-        await _copy(connection, places)
+        await copy_versions(connection, raw_rows(places))
     return {
-        ordinal: Written(
+        row["ordinal"]: Written(
             WriteOutcome(row["outcome"]), row["entity_id"], row["version"], row["raw_id"]
         )
-        for ordinal, row in rows.items()
-    }
-
-
-async def _begin(
-    connection: Connection, versions: Mapping[int, NewVersion]
-) -> "dict[int, asyncpg.Record]":
-    """Give a head to what has none; return those rows, which is most of a first load."""
-    stored = {
-        ordinal: item
-        for ordinal, item in versions.items()
-        if item.operation is BronzeOperation.STORED
-    }
-    if not stored:
-        return {}
-    ordinals = {item.key: ordinal for ordinal, item in stored.items()}
-    rows = await connection.fetch(_BEGIN, *_arguments(stored))
-    return {
-        ordinals[row["entity_type"], row["source_system"], row["external_id"]]: row for row in rows
+        for row in rows
     }
 
 
@@ -182,99 +155,13 @@ def _arguments(versions: Mapping[int, NewVersion]) -> list[list[Any]]:
         )
         for ordinal, version in versions.items()
     ]
-    return _columns(rows, width=10)
-
-
-async def _copy(connection: Connection, places: Sequence[_Place]) -> None:
-    size = sum(place.version.size_bytes or 0 for place in places)
-    await connection.copy_records_to_table(
-        "raw_entities",
-        schema_name="bronze",
-        columns=_RAW_COLUMNS,
-        records=_raw_rows(places),
-        timeout=_COPY_BASE_SECONDS + size / _SLOWEST_BYTES_PER_SECOND,
-    )
-
-
-def _raw_rows(places: Sequence[_Place]) -> Iterable[tuple[Any, ...]] | AsyncIterable[Any]:
-    """Return the rows; those whose documents lie outside memory are made as they are sent."""
-    if all(place.version.document is None or _is_at_hand(place) for place in places):
-        return [_raw_row(place, _data_at_hand(place)) for place in places]
-    return _loaded_rows(places)
-
-
-def _is_at_hand(place: _Place) -> bool:
-    return isinstance(place.version.document, InMemory)
-
-
-def _data_at_hand(place: _Place) -> bytes | None:
-    document = place.version.document
-    return document.data if isinstance(document, InMemory) else None
-
-
-async def _loaded_rows(places: Sequence[_Place]) -> AsyncGenerator[tuple[Any, ...]]:
-    for place in places:
-        document = place.version.document
-        yield _raw_row(place, await document.load() if document else None)
-
-
-def _raw_row(place: _Place, document: bytes | None) -> tuple[Any, ...]:
-    version = place.version
-    return (
-        place.raw_id,
-        version.entity_type,
-        place.entity_id,
-        version.source_system,
-        version.external_id,
-        place.number,
-        version.operation.value,
-        # JSON already: the codec passes a fragment through as it is.
-        orjson.Fragment(document) if document is not None else None,
-        version.content_hash,
-        version.blob_key,
-        version.blob_sha256,
-        version.size_bytes,
-        version.source_modified_at,
-        version.sequence,
-        version.event_id,
-        version.correlation_id,
-        version.derived_from,
-        version.ingestion_run_id,
-        place.ingested_at,
-    )
+    return columns(rows, width=10)
 
 
 def _storable(text: str) -> str:
     """Return a text as PostgreSQL takes it: what was refused for its NUL can still be listed."""
     return text.replace("\0", "\ufffd")
 
-
-def _columns(rows: Sequence[tuple[Any, ...]], *, width: int) -> list[list[Any]]:
-    """Turn rows into the arrays that `unnest` takes."""
-    return [[row[index] for row in rows] for index in range(width)]
-
-
-_RAW_COLUMNS = (
-    "id",
-    "entity_type",
-    "entity_id",
-    "source_system",
-    "external_id",
-    "version",
-    "operation",
-    "raw_data",
-    "content_hash",
-    "blob_key",
-    "blob_sha256",
-    "size_bytes",
-    "source_modified_at",
-    "sequence",
-    "event_id",
-    "correlation_id",
-    "derived_from",
-    "ingestion_run_id",
-    "ingested_at",
-)
 
 _SEQUENCES = """
 select entity_type, source_system, external_id, head.sequence
@@ -300,27 +187,12 @@ order by 1, 2
 on conflict (entity_type, entity_id) do update set first_seen_at = entity.first_seen_at where false
 """
 
-_BEGIN = """
-insert into bronze.heads (entity_type, source_system, external_id, entity_id, version,
-    sequence, content_hash, blob_sha256, is_deleted, ingested_at, raw_id)
-select entity_type, source_system, external_id, entity_id, 1, sequence, content_hash,
-       blob_sha256, false, statement_timestamp(), nextval('bronze.raw_entities_id_seq')
-from unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-            $7::text[], $8::text[], $9::bigint[], $10::boolean[])
-    as item (ordinal, entity_type, source_system, external_id, entity_id, operation,
-             content_hash, blob_sha256, sequence, is_derived)
-order by entity_type, source_system, external_id
-on conflict do nothing
-returning entity_type, source_system, external_id, entity_id, version, 'appended' as outcome,
-          raw_id, ingested_at
-"""
-
 # Locks in the order of the keys, before they are judged.
 _LOCK_HEADS = """
 select 1
 from unnest($1::text[], $2::text[], $3::text[]) as item (entity_type, source_system, external_id)
 join bronze.heads head using (entity_type, source_system, external_id)
-order by entity_type, source_system, external_id
+order by entity_type collate "C", source_system collate "C", external_id collate "C"
 for update of head
 """
 

@@ -1,0 +1,229 @@
+"""The first versions of what bronze has never seen, which is all of a full load.
+
+Many of them go over as two COPYs, heads and rows, under ids that the client was given beforehand;
+nothing is judged and nothing comes back. A key that somebody else gives a head at the same moment
+refuses the first COPY; then, and where there are few, each gets its head on its own, if it can.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Any, TypeVar
+
+import asyncpg
+
+from chassis.db import Connection
+from contracts.layers import BronzeOperation
+from ingestor.adapters.version_rows import Places, columns, copy_timeout, copy_versions, raw_rows
+from ingestor.domain.versions import NewVersion, WriteOutcome, Written
+
+FEWEST_TO_COPY = 100
+"""Below it the round trips of a COPY cost more than they save."""
+
+_Answer = TypeVar("_Answer")
+_Work = TypeVar("_Work")
+
+_BYTES_OF_HEAD = 1024  # more than one has, for the time-out
+
+
+async def append_first(
+    connection: Connection, versions: Mapping[int, NewVersion]
+) -> dict[int, Written]:
+    """Append what has no head, and only that.
+
+    Args:
+        connection: In a transaction.
+        versions: By their ordinal; of different keys.
+
+    Returns:
+        What was appended, by its ordinal.
+    """
+    stored = {
+        ordinal: version
+        for ordinal, version in versions.items()
+        if version.operation is BronzeOperation.STORED
+    }
+    if len(stored) < FEWEST_TO_COPY:
+        return await _insert(connection, stored)
+    keys = {version.key: ordinal for ordinal, version in stored.items()}
+    [found], ordered = await _beside(
+        connection.fetch(_LOOK, *columns(list(keys), width=3)),
+        # By bytes, as the statements do: two writers of the same keys wait in one order.
+        work=lambda: [keys[key] for key in sorted(keys)],
+    )
+    known = _at(list(stored), found["places"]) if found["places"] else ()
+    new = {ordinal: stored[ordinal] for ordinal in ordered if ordinal not in known}
+    if len(new) >= FEWEST_TO_COPY:
+        with contextlib.suppress(asyncpg.UniqueViolationError):
+            return await _copy(connection, new, given=found)
+    return await _insert(connection, new)
+
+
+def _at(ordinals: Sequence[int], places: Iterable[int]) -> set[int]:
+    """Pick from a list; places count from one."""
+    return {ordinals[place - 1] for place in places}
+
+
+async def _copy(
+    connection: Connection, versions: Mapping[int, NewVersion], *, given: "asyncpg.Record"
+) -> dict[int, Written]:
+    """Write heads, and then rows, which are made while the server is busy with the heads."""
+    places = Places(
+        versions=list(versions.values()),
+        entity_ids=[version.entity_id for version in versions.values()],
+        numbers=repeat(1),
+        raw_ids=given["ids"],
+        ingested_at=repeat(given["ingested_at"]),
+    )
+    are_sent = asyncio.Event()
+    async with connection.transaction():
+        _, (rows, written) = await _beside(
+            _copy_heads(connection, places, are_sent),
+            work=lambda: (raw_rows(places), _written(versions, places)),
+            after=are_sent,
+        )
+    await copy_versions(connection, rows)
+    return written
+
+
+async def _copy_heads(connection: Connection, places: Places, are_sent: asyncio.Event) -> None:
+    def records() -> Iterator[tuple[Any, ...]]:
+        yield from _heads(places)
+        are_sent.set()
+
+    try:
+        await connection.copy_records_to_table(
+            "heads",
+            schema_name="bronze",
+            columns=_HEAD_COLUMNS,
+            records=records(),
+            timeout=copy_timeout(len(places.versions) * _BYTES_OF_HEAD),
+        )
+    finally:
+        are_sent.set()
+
+
+async def _beside(
+    request: Coroutine[Any, Any, _Answer],
+    work: Callable[[], _Work],
+    *,
+    after: asyncio.Event | None = None,
+) -> tuple[_Answer, _Work]:
+    """Do something while the server works on a request, once that is sent."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            answer = group.create_task(request)
+            await (after.wait() if after else asyncio.sleep(0))
+            result = work()
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return answer.result(), result
+
+
+def _heads(places: Places) -> Iterable[tuple[Any, ...]]:
+    versions = places.versions
+    return zip(
+        [version.entity_type for version in versions],
+        [version.source_system for version in versions],
+        [version.external_id for version in versions],
+        places.entity_ids,
+        places.numbers,
+        [version.sequence for version in versions],
+        [version.content_hash for version in versions],
+        [version.blob_sha256 for version in versions],
+        repeat(object=False),
+        places.ingested_at,
+        places.raw_ids,
+        strict=False,  # constants have no end
+    )
+
+
+async def _insert(connection: Connection, versions: Mapping[int, NewVersion]) -> dict[int, Written]:
+    if not versions:
+        return {}
+    ordinals = {version.key: ordinal for ordinal, version in versions.items()}
+    rows = await connection.fetch(_INSERT, *_arguments(versions.values()))
+    appended = {
+        ordinals[row["entity_type"], row["source_system"], row["external_id"]]: row for row in rows
+    }
+    if not appended:
+        return {}
+    places = Places(
+        versions=[versions[ordinal] for ordinal in appended],
+        entity_ids=[versions[ordinal].entity_id for ordinal in appended],
+        numbers=repeat(1),
+        raw_ids=[row["raw_id"] for row in rows],
+        ingested_at=[row["ingested_at"] for row in rows],
+    )
+    await copy_versions(connection, raw_rows(places))
+    return _written(appended, places)
+
+
+def _arguments(versions: Iterable[NewVersion]) -> list[list[Any]]:
+    rows = [
+        (
+            *version.key,
+            version.entity_id,
+            version.content_hash,
+            version.blob_sha256,
+            version.sequence,
+        )
+        for version in versions
+    ]
+    return columns(rows, width=7)
+
+
+def _written(ordinals: Iterable[int], places: Places) -> dict[int, Written]:
+    appended = WriteOutcome.APPENDED
+    return {
+        ordinal: Written(appended, entity_id, 1, raw_id)
+        for ordinal, entity_id, raw_id in zip(
+            ordinals, places.entity_ids, places.raw_ids, strict=True
+        )
+    }
+
+
+_HEAD_COLUMNS = (
+    "entity_type",
+    "source_system",
+    "external_id",
+    "entity_id",
+    "version",
+    "sequence",
+    "content_hash",
+    "blob_sha256",
+    "is_deleted",
+    "ingested_at",
+    "raw_id",
+)
+
+# Which are known already, and ids for the others: places in a sequence, so gaps are fine.
+_LOOK = """
+with known as (
+    select item.place
+    from unnest($1::text[], $2::text[], $3::text[])
+        with ordinality as item (entity_type, source_system, external_id, place)
+    join bronze.heads head using (entity_type, source_system, external_id)
+), counted as (
+    select array_agg(place) as places, cardinality($1) - count(*)::integer as missing from known
+)
+select places, statement_timestamp() as ingested_at,
+       array(select nextval('bronze.raw_entities_id_seq') from generate_series(1, missing)) as ids
+from counted
+"""
+
+# By bytes, as the client sorts: two writers of the same keys wait in one order, whichever way
+# each of them takes.
+_INSERT = """
+insert into bronze.heads (entity_type, source_system, external_id, entity_id, version,
+    sequence, content_hash, blob_sha256, is_deleted, ingested_at, raw_id)
+select entity_type, source_system, external_id, entity_id, 1, sequence, content_hash,
+       blob_sha256, false, statement_timestamp(), nextval('bronze.raw_entities_id_seq')
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+    as item (entity_type, source_system, external_id, entity_id, content_hash, blob_sha256,
+             sequence)
+order by entity_type collate "C", source_system collate "C", external_id collate "C"
+on conflict do nothing
+returning entity_type, source_system, external_id, raw_id, ingested_at
+"""
