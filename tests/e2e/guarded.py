@@ -21,7 +21,7 @@ from penstock.processes import ServiceProcess
 from tests.e2e.guarded_mirror import GuardedMirror, Mirrored
 from tests.support.addresses import PostgresAddress, S3Address
 from tests.support.collector import Collector
-from tests.support.command_line import penstock
+from tests.support.command_line import executed
 from tests.support.eventually import eventually
 from tests.support.paths import PROJECT
 from tests.support.roles import make_with_roles, role_url
@@ -195,7 +195,7 @@ async def _penstock(
     arguments: str, folder: Path, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     return await asyncio.to_thread(
-        penstock,
+        executed,
         *arguments.split(),
         state_dir=folder / "none",
         environment=environment | {"PENSTOCK_CONFIG_DIRECTORY": str(folder / "config")},

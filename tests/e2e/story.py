@@ -14,7 +14,7 @@ from typing import Any
 from penstock.stack import RunningStack
 from tests.e2e.calls import Corpus, Transcript, read_corpus
 from tests.e2e.hub import SOURCE, Hub, Snapshot, running_hub
-from tests.support.command_line import penstock
+from tests.support.command_line import executed
 from tests.support.paths import shared_data
 
 NASTY_FOLDER = "Data/2024/Q1/Nasty/NASTY-US_Nasty_Files"
@@ -147,7 +147,7 @@ async def _when_quiet(hub: Hub) -> Snapshot:
 
 
 def _scan(source: str, state_dir: Path) -> "subprocess.CompletedProcess[str]":
-    return penstock(
+    return executed(
         *("scan", source, "--mode", "full", "--wait", "--reason", "asked by a test"),
         state_dir=state_dir,
     )

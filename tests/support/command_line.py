@@ -3,8 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+from penstock.catalogue import CATALOGUE
+from tests.support.forkery import FORKERY
+
+_PATIENCE_SECONDS = 90
 
 
 def command_environment(state_dir: Path, **changes: str) -> dict[str, str]:
@@ -14,19 +19,34 @@ def command_environment(state_dir: Path, **changes: str) -> dict[str, str]:
 
 
 def penstock(
+    *arguments: str, state_dir: Path, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run `penstock` to its end, in a process that need not import it first."""
+    command = CATALOGUE.get(arguments[0]) if arguments else None
+    modules = [] if command is None else [f"penstock.commands.{command.module}"]
+    return FORKERY.run(
+        "penstock",
+        *arguments,
+        imports=["penstock.cli", "penstock.console_local", *modules],
+        env=command_environment(state_dir, **(environment or {})),
+        timeout=_PATIENCE_SECONDS,
+    )
+
+
+def executed(
     *arguments: str,
     state_dir: Path,
-    prefix: Sequence[str] = (),
+    prefix: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `penstock` to its end."""
+    """Run `penstock` to its end, started anew as a shell does."""
     return subprocess.run(
         [*prefix, sys.executable, "-m", "penstock", *arguments],
         env=command_environment(state_dir, **(environment or {})),
         capture_output=True,
         text=True,
         check=False,
-        timeout=90,
+        timeout=_PATIENCE_SECONDS,
     )
 
 

@@ -10,7 +10,7 @@ from typing import IO
 import asyncpg
 
 from penstock.stack import PartName, Stack, StackSettings
-from tests.support.command_line import penstock, start_penstock
+from tests.support.command_line import executed, penstock, start_penstock
 from tests.support.eventually import wait_until
 
 _EXPORTS = [
@@ -56,7 +56,7 @@ def _read_until(command: "subprocess.Popen[str]", text: str) -> IO[str]:
 
 
 async def test_the_whole_stack_from_up_to_down(state_dir: Path) -> None:
-    up = penstock("up", state_dir=state_dir)
+    up = executed("up", state_dir=state_dir)
     assert up.returncode == 0, up.stderr
     assert f"The stack is up in {state_dir}." in up.stderr
     assert up.stdout == ""

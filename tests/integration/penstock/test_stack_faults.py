@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import command_environment, penstock
+from tests.support.command_line import command_environment, executed, penstock
 
 Completed = subprocess.CompletedProcess[str]
 
@@ -204,7 +204,7 @@ def _run_stack(state_dir: Path, part: str, *, free_bytes: int, prefix: list[str]
 def test_a_disk_without_room_is_told_before_anything_starts(state_dir: Path) -> None:
     prefix = _small_disk(state_dir, 64)
     if prefix:
-        result = penstock("up", "--only", "postgres", state_dir=state_dir, prefix=prefix)
+        result = executed("up", "--only", "postgres", state_dir=state_dir, prefix=prefix)
     else:
         result = _run_stack(state_dir, "postgres", free_bytes=64 * 1024 * 1024, prefix=prefix)
     _assert_told(
