@@ -40,13 +40,15 @@ exec {program} --helper-protocol={protocol} "--password=$(cat {home}/password)" 
 class Squid:
     """One Squid that lets nobody through but who logs on by one of these schemes.
 
-    `basic` is offered but refuses everybody: who takes it has shown the password for nothing.
+    `basic` is offered but refuses everybody: who takes it has shown the password for nothing. Its
+    second port speaks TLS, with a certificate and its key.
     """
 
-    def __init__(self, *schemes: str) -> None:
+    def __init__(self, *schemes: str, certificate: Path) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="penstock-squid-"))
         self._home.chmod(0o755)
-        self.port = _free_port()
+        self.port, self.tls_port = _free_port(), _free_port()
+        shutil.copy(certificate, self._home / "server.pem")
         (self._home / "password").write_text(PASSWORD)
         for scheme in schemes:
             self._write_helper(scheme)
@@ -68,7 +70,7 @@ class Squid:
                 start_new_session=True,
             )
         deadline = time.monotonic() + _START_SECONDS
-        while not _is_listening(self.port):
+        while not (_is_listening(self.port) and _is_listening(self.tls_port)):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 text = (self._home / "squid.log").read_text()[-800:]
                 raise MissingServerError(f"Squid did not start: {text}")
@@ -106,6 +108,7 @@ class Squid:
             yield f"auth_param {scheme} children 4 startup=1 idle=1"
         yield from (
             f"http_port 127.0.0.1:{self.port}",
+            f"https_port 127.0.0.1:{self.tls_port} tls-cert={home}/server.pem",
             f"acl forbidden port {FORBIDDEN_PORT}",
             "acl known proxy_auth REQUIRED",
             "http_access deny !known",

@@ -29,8 +29,9 @@ SCHEMES = {"ntlm": "NTLM", "negotiate": "Negotiate"}
 
 
 @pytest.fixture(scope="module")
-def squids() -> Generator[dict[str, Squid]]:
-    both = {scheme: Squid("basic", scheme) for scheme in SCHEMES}
+def squids(folder: Path) -> Generator[dict[str, Squid]]:
+    certificate = folder / "server.pem"
+    both = {scheme: Squid("basic", scheme, certificate=certificate) for scheme in SCHEMES}
     try:
         for one in both.values():
             one.start()
@@ -71,7 +72,13 @@ async def plain_site() -> AsyncGenerator[str]:
 
 
 async def opened(
-    base_url: str, squid: Squid, folder: Path | None, *, password: str = PASSWORD, **more: Any
+    base_url: str,
+    squid: Squid,
+    folder: Path | None,
+    *,
+    password: str = PASSWORD,
+    proxy_url: str = "",
+    **more: Any,
 ) -> HttpClient:
     document = {
         "base_url": base_url,
@@ -86,7 +93,7 @@ async def opened(
         **more,
     }
     keys = {
-        "PROXY_URL": f"http://localhost:{squid.port}",
+        "PROXY_URL": proxy_url or f"http://localhost:{squid.port}",
         "PROXY_USER": "jdoe",
         "PROXY_PASSWORD": password,
     }
@@ -118,10 +125,12 @@ async def logged(squid: Squid, site: str, least: int) -> list[tuple[str, str, st
 
 
 async def test_a_domain_user_passes_and_the_password_is_not_shown(
-    site: str, squid: Squid, folder: Path, scheme: str
+    site: str, squid: Squid, folder: Path, scheme: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert await fetched(await opened(site, squid, folder)) == _DOCUMENT
+    with caplog.at_level("DEBUG"):
+        assert await fetched(await opened(site, squid, folder)) == _DOCUMENT
 
+    assert all(secret not in caplog.text for secret in ("TlRMTVNT", PASSWORD, "jdoe"))
     name = SCHEMES[scheme]
     log = await logged(squid, site, 3)
     assert [(status, user, logon.partition(" ")[0]) for status, user, logon in log] == [
@@ -195,6 +204,17 @@ async def test_a_host_that_the_proxy_cannot_reach_is_an_outage(squid: Squid, fol
 async def test_the_apis_certificate_is_checked_behind_the_proxy(site: str, squid: Squid) -> None:
     with pytest.raises(ApiTlsError, match="not trusted"):
         await fetched(await opened(site, squid, None))
+
+
+async def test_the_proxy_itself_may_speak_tls_and_its_certificate_is_checked(
+    site: str, squid: Squid, folder: Path
+) -> None:
+    address = f"https://localhost:{squid.tls_port}"
+
+    assert await fetched(await opened(site, squid, folder, proxy_url=address)) == _DOCUMENT
+
+    with pytest.raises(ApiTlsError, match="the certificate of the proxy is not trusted"):
+        await fetched(await opened(site, squid, None, proxy_url=address))
 
 
 async def test_a_proxy_without_a_configured_user_says_what_is_missing(
