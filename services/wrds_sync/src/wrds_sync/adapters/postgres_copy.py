@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from chassis.db import Connection
 from wrds_sync.adapters.parquet_writer import ParquetFile, RowGroups
+from wrds_sync.adapters.postgres_copy_blocks import Blocks
 from wrds_sync.errors import QueryTimeoutError, SourceUnavailableError
 
 BLOCK_BYTES = 2 * 1024 * 1024
@@ -60,12 +61,12 @@ class Parser(Protocol):
     null: str | None
     """What stands for a null, where that can be chosen."""
 
-    def cut(self, data: bytes) -> int:
-        """Return up to where there are whole rows; 0 if there is none yet."""
+    def cut(self, data: bytes | bytearray, end: int | None = None) -> int:
+        """Return up to where before the end there are whole rows; 0 if there is none yet."""
         ...
 
-    def parse(self, block: bytes) -> pa.RecordBatch:
-        """Return the rows of a block.
+    def parse(self, block: bytes | memoryview) -> pa.RecordBatch:
+        """Return the rows of a block, whose memory may be used anew afterwards.
 
         Raises:
             UnstorableValueError: a value does not fit its column's type.
@@ -141,7 +142,13 @@ class CopyEngine:
     async def _batches(self, rows: "_Rows", parser: Parser) -> AsyncGenerator[pa.RecordBatch]:
         """Parse blocks ahead of the reader, and yield them in their order."""
         loop = asyncio.get_running_loop()
-        ahead = _Ahead(lambda block: loop.run_in_executor(self._threads, parser.parse, block))
+
+        def parse(block: memoryview) -> pa.RecordBatch:
+            batch = parser.parse(block)
+            rows.blocks.give_back(block)
+            return batch
+
+        ahead = _Ahead(lambda block: loop.run_in_executor(self._threads, parse, block))
         # No TaskGroup: it would cancel whoever iterates, outside of this generator. The task ends
         # before the generator does, in any case.
         receiving = loop.create_task(rows.receive(ahead.offer))
@@ -161,12 +168,12 @@ class CopyEngine:
 class _Ahead:
     """Blocks that are being parsed, in their order, a few at a time."""
 
-    def __init__(self, parse: Callable[[bytes], asyncio.Future[pa.RecordBatch]]) -> None:
+    def __init__(self, parse: Callable[[memoryview], asyncio.Future[pa.RecordBatch]]) -> None:
         self._parse = parse
         self._room = asyncio.Semaphore(_AHEAD)
         self._queue: asyncio.Queue[asyncio.Future[pa.RecordBatch] | None] = asyncio.Queue()
 
-    async def offer(self, block: bytes) -> None:
+    async def offer(self, block: memoryview) -> None:
         await self._room.acquire()
         self._queue.put_nowait(self._parse(block))
 
@@ -197,6 +204,7 @@ class _Rows:
         self._statement = statement
         self._parser = parser
         self._silence = silence_seconds
+        self.blocks = Blocks(parser.cut, BLOCK_BYTES)
         self._digest = hashlib.sha256()
         self._status = ""
 
@@ -204,10 +212,9 @@ class _Rows:
     def content_sha256(self) -> str:
         return self._digest.hexdigest()
 
-    async def receive(self, offer: Callable[[bytes], Awaitable[None]]) -> None:
+    async def receive(self, offer: Callable[[memoryview], Awaitable[None]]) -> None:
         """Run the statement, offering blocks of whole rows until it ends."""
         loop = asyncio.get_running_loop()
-        pending = _Pending(self._parser.cut)
         try:
             async with asyncio.timeout(self._silence) as deadline:
 
@@ -215,7 +222,7 @@ class _Rows:
                     # Our own slowness is not the server's silence.
                     deadline.reschedule(None)
                     self._digest.update(chunk)
-                    if block := pending.add(chunk):
+                    if block := self.blocks.add(chunk):
                         await offer(block)
                     elif len(chunk) < _SHORT_READ_BYTES:
                         await asyncio.sleep(_PAUSE_SECONDS)
@@ -234,7 +241,7 @@ class _Rows:
             raise QueryTimeoutError(
                 f"no rows for {self._silence:.0f} s; the copy was cancelled"
             ) from error
-        if block := pending.rest():
+        if block := self.blocks.rest():
             await offer(block)
 
     def check(self, rows: int) -> None:
@@ -247,34 +254,6 @@ class _Rows:
             raise SourceUnavailableError(
                 f"{rows} rows were read, but the server says {self._status!r}"
             )
-
-
-class _Pending:
-    """Chunks that do not make a block yet."""
-
-    def __init__(self, cut: Callable[[bytes], int]) -> None:
-        self._cut = cut
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._wanted = BLOCK_BYTES
-
-    def add(self, chunk: bytes) -> bytes | None:
-        """Take a chunk; return a block when there is enough for one."""
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        if self._size < self._wanted:
-            return None
-        whole = b"".join(self._chunks)
-        cut = self._cut(whole)
-        rest = whole[cut:]
-        self._chunks, self._size = [rest], len(rest)
-        # A row of a gigabyte is not to be joined anew with each chunk of it.
-        self._wanted = max(BLOCK_BYTES, 2 * len(rest))
-        return whole[:cut]
-
-    def rest(self) -> bytes:
-        """Return what is left."""
-        return b"".join(self._chunks)
 
 
 class _Writing:

@@ -8,7 +8,7 @@ with such a byte, so the mark cannot lie across two fields either. That it ends 
 ends is checked all the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -30,6 +30,13 @@ _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _HEADER_BYTES = len(_SIGNATURE) + 8
 _END = b"\xff\xff"
 _LENGTH_BYTES = 4
+
+_RARE = 2 + _LENGTH_BYTES + 1
+"""Of a row's first bytes the one that is looked for: the mark's second, in no text, and rare in
+numbers."""
+
+_SCANNED_BYTES = 256 * 1024
+"""At a time: what is made of them stays in the processor's cache."""
 
 _SINCE_2000 = 946_684_800_000_000
 """Microseconds from Arrow's epoch to the server's."""
@@ -55,34 +62,41 @@ class BinaryParser:
             if plan.binary is Binary.AS_TEXT and not pa.types.is_string(plan.stored)
         }
 
-    def cut(self, data: bytes) -> int:
+    def cut(self, data: bytes | bytearray, end: int | None = None) -> int:
         """Return where the last row begins: whether it is whole only the next one tells."""
-        return max(0, data.rfind(self._head))
+        return max(0, data.rfind(self._head, 0, end))
 
-    def parse(self, block: bytes) -> pa.RecordBatch:
+    def parse(self, block: bytes | memoryview) -> pa.RecordBatch:
         """Return the rows of a block.
 
         Raises:
             UnstorableValueError: a value does not fit its column's type; names the column.
             SourceUnavailableError: these are no whole rows.
         """
-        starts = np.fromiter(self._starts(block), np.int64)
-        rows = _Rows(block, starts + len(self._head))
-        columns = [self._column(rows, plan) for plan in self._plans]
-        rows.check(starts, _HEADER_BYTES if block.startswith(_SIGNATURE) else 0)
+        data = np.frombuffer(block, np.uint8)
+        rows = _Rows(data, self._starts(data), head=len(self._head), fields=len(self._plans))
+        columns = [self._column(rows, number) for number in range(len(self._plans))]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _starts(self, block: bytes) -> Iterator[int]:
-        found = block.find(self._head)
-        while found >= 0:
-            yield found
-            found = block.find(self._head, found + len(self._head))
+    def _starts(self, data: "Bytes") -> "Places":
+        """Find all heads: first a byte of them that is rare, then the rest of each."""
+        found = [
+            np.flatnonzero(data[begin : begin + _SCANNED_BYTES] == self._head[_RARE]) + begin
+            for begin in range(0, len(data) + 1, _SCANNED_BYTES)
+        ]
+        places = np.concatenate(found) - _RARE
+        places = places[(places >= 0) & (places <= len(data) - len(self._head))]
+        words = _every(data, np.dtype(np.uint64))
+        for part in (0, len(self._head) - words.itemsize):
+            word = np.frombuffer(self._head, np.uint64, 1, part)[0]
+            places = places[words[places + part] == word]
+        return places
 
-    def _column(self, rows: "_Rows", plan: ColumnPlan) -> pa.Array:
-        rows.advance()
+    def _column(self, rows: "_Rows", number: int) -> pa.Array:
+        plan = self._plans[number]
         if plan.binary is Binary.NUMBER:
-            return _numbers(rows, plan)
-        strings = rows.strings()
+            return _numbers(rows, number, plan)
+        strings = rows.strings(number)
         try:
             strings.validate(full=True)
         except pa.ArrowInvalid:
@@ -92,83 +106,86 @@ class BinaryParser:
 
 
 class _Rows:
-    """The same field of all rows of a block, then the next."""
+    """Where the fields of all rows of a block are; nothing is read before they have been found."""
 
-    def __init__(self, block: bytes, first: "Places") -> None:
-        self._block = block
-        self._bytes = np.frombuffer(block, np.uint8)
-        self._next = first
-        self._places = first
-        self._lengths = np.zeros(len(first), np.int64)
-        self.is_null = np.zeros(len(first), np.bool_)
+    def __init__(self, data: "Bytes", starts: "Places", *, head: int, fields: int) -> None:
+        self._data = data
+        lengths = np.empty((fields, len(starts)), np.int64)
+        self._begins = np.empty_like(lengths)
+        self._ends = np.empty_like(lengths)
+        at = starts + head
+        words = _every(data, np.dtype(">i4"))
+        for field in range(fields):
+            try:
+                lengths[field] = words[at]
+            except IndexError:
+                raise _no_rows() from None
+            np.add(at, _LENGTH_BYTES, out=self._begins[field])
+            at = np.add(self._begins[field], np.maximum(lengths[field], 0), out=self._ends[field])
+        self._is_null = lengths < 0
+        self._check(starts, at)
 
-    def advance(self) -> None:
-        """Go on to the next field."""
-        lengths = _gather(self._bytes, self._next, np.dtype(">i4"))
-        self.is_null = lengths < 0
-        self._lengths = np.maximum(lengths, 0).astype(np.int64)
-        self._places = self._next + _LENGTH_BYTES
-        self._next = self._places + self._lengths
-        if len(self._next) and int(self._next.max()) > len(self._bytes):
-            raise _no_rows()
-
-    def check(self, starts: "Places", begin: int) -> None:
+    def _check(self, starts: "Places", ends: "Places") -> None:
         """Make sure that every row begins where the one before it ends."""
-        expected = np.concatenate(([begin], self._next))
-        end = len(self._block)
-        if self._block.endswith(_END) and expected[-1] == end - len(_END):
+        data = self._data
+        has_header = data[: len(_SIGNATURE)].tobytes() == _SIGNATURE
+        expected = np.concatenate(([_HEADER_BYTES if has_header else 0], ends))
+        end = len(data)
+        if expected[-1] == end - len(_END) and data[-len(_END) :].tobytes() == _END:
             end -= len(_END)
         if not np.array_equal(expected, np.concatenate((starts, [end]))):
             raise _no_rows()
 
-    def numbers(self, kind: np.dtype[Any]) -> "Numbers":
-        """Return the field as numbers; where it is null, any."""
-        if not (self.is_null | (self._lengths == kind.itemsize)).all():
-            raise _no_rows()
-        places = np.where(self.is_null, 0, self._places)
-        return _gather(self._bytes, places, kind).astype(kind.newbyteorder("="))
+    def nulls(self, field: int) -> "Flags | None":
+        """Return where the field is null; None if nowhere."""
+        is_null: Flags = self._is_null[field]
+        return is_null if is_null.any() else None
 
-    def strings(self) -> pa.StringArray:
+    def numbers(self, field: int, kind: np.dtype[Any]) -> "Numbers":
+        """Return the field as numbers; where it is null, any."""
+        begins, nulls = self._begins[field], self.nulls(field)
+        fits = self._ends[field] - begins == kind.itemsize
+        if not (fits if nulls is None else fits | nulls).all():
+            raise _no_rows()
+        places = begins if nulls is None else np.where(nulls, 0, begins)
+        return _every(self._data, kind)[places].astype(kind.newbyteorder("="))
+
+    def strings(self, field: int) -> pa.StringArray:
         """Return the field as strings: of a block cut into fields and what lies between them, every
         other piece.
         """
-        count = len(self._places)
-        ends = np.zeros(2 * count + 1, np.int32)
-        ends[:-1:2] = self._places
-        ends[1::2] = self._places + self._lengths
-        ends[-1] = ends[-2] if count else 0
+        count = len(self._begins[field])
+        cuts = np.zeros(2 * count + 1, np.int32)
+        cuts[:-1:2] = self._begins[field]
+        cuts[1::2] = self._ends[field]
+        cuts[-1] = cuts[-2] if count else 0
         pieces = pa.StringArray.from_buffers(
-            2 * count, pa.py_buffer(ends), pa.py_buffer(self._block)
+            2 * count, pa.py_buffer(cuts), pa.py_buffer(self._data)
         )
-        return pieces.take(pa.array(np.arange(0, 2 * count, 2), mask=self.is_null))
+        return pieces.take(pa.array(np.arange(0, 2 * count, 2), mask=self.nulls(field)))
 
 
-def _gather(data: "Bytes", places: "Places", kind: np.dtype[Any]) -> "Numbers":
-    """Read a number at each place; they overlap and are not aligned."""
-    if not len(places):
-        return np.empty(0, kind)
-    if int(places.max()) + kind.itemsize > len(data):
-        raise _no_rows()
-    every = np.ndarray((len(data) - kind.itemsize + 1,), kind, data, strides=(1,))
-    return every[places]
+def _every(data: "Bytes", kind: np.dtype[Any]) -> "Numbers":
+    """See a number at each place; they overlap and are not aligned."""
+    return np.ndarray((max(0, len(data) - kind.itemsize + 1),), kind, data, strides=(1,))
 
 
-def _numbers(rows: _Rows, plan: ColumnPlan) -> pa.Array:
-    kind = plan.stored
+def _numbers(rows: _Rows, field: int, plan: ColumnPlan) -> pa.Array:
+    kind, nulls = plan.stored, rows.nulls(field)
     if pa.types.is_boolean(kind):
-        return pa.array(rows.numbers(np.dtype(np.uint8)) != 0, mask=rows.is_null)
+        return pa.array(rows.numbers(field, np.dtype(np.uint8)) != 0, mask=nulls)
     wire = pa.int32() if pa.types.is_date(kind) else kind
     wire = pa.int64() if pa.types.is_timestamp(kind) else wire
-    values = rows.numbers(np.dtype(wire.to_pandas_dtype()).newbyteorder(">"))
+    values = rows.numbers(field, np.dtype(wire.to_pandas_dtype()).newbyteorder(">"))
     if pa.types.is_timestamp(kind):
-        values = _since_1970(values, rows.is_null, plan)
-    return pa.array(values, wire, mask=rows.is_null).view(kind)
+        values = _since_1970(values, nulls, plan)
+    return pa.array(values, wire, mask=nulls).view(kind)
 
 
-def _since_1970(values: "Numbers", is_null: "Flags", plan: ColumnPlan) -> "Numbers":
+def _since_1970(values: "Numbers", nulls: "Flags | None", plan: ColumnPlan) -> "Numbers":
     # Compared before the sum, which would overflow for the infinite ones.
     is_told = (values >= _FIRST_INSTANT - _SINCE_2000) & (values <= _LAST_INSTANT - _SINCE_2000)
-    if not (is_told | is_null).all():
+    if not (is_told if nulls is None else is_told | nulls).all():
         raise unstorable(plan)
     moved: Numbers = values + _SINCE_2000
     return moved

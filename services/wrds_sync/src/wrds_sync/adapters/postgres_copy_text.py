@@ -67,19 +67,19 @@ class BlockParser:
             false_values=["f"],
         )
 
-    def cut(self, data: bytes) -> int:
+    def cut(self, data: bytes | bytearray, end: int | None = None) -> int:
         """Return where the last whole row ends."""
-        return data.rfind(b"\n") + 1
+        return data.rfind(b"\n", 0, end) + 1
 
-    def parse(self, block: bytes) -> pa.RecordBatch:
+    def parse(self, block: bytes | memoryview) -> pa.RecordBatch:
         """Return the rows of a block.
 
         Raises:
             UnstorableValueError: a value does not fit its column's type; names the column.
         """
-        if block.startswith(_BYTE_ORDER_MARK):
+        if block[: len(_BYTE_ORDER_MARK)] == _BYTE_ORDER_MARK:
             # Arrow drops such a mark at the start; here it is the start of a value.
-            block = _BYTE_ORDER_MARK + block
+            block = _BYTE_ORDER_MARK + bytes(block)
         read = csv.ReadOptions(
             column_names=self._names, use_threads=False, block_size=len(block) + 1
         )
