@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.command_line import penstock
+from tests.support.command_line import command_environment, penstock
+from tests.support.forkery import FORKERY
 from tests.support.wrds_config import mirror_environment
 from tests.support.wrds_server import WrdsServer
 from wrds_sync.adapters.file_lock import atomic_lock
@@ -14,18 +15,19 @@ pytestmark = pytest.mark.timeout(300)
 
 
 class Shell:
-    """Runs `penstock wrds` in one folder."""
+    """Runs verbs of the mirror in one folder, in the process that `penstock wrds` starts."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = environment
 
     def run(self, *arguments: str, **changes: str) -> tuple[int, list[dict[str, Any]]]:
-        told = penstock(
-            "wrds",
+        told = FORKERY.run(
+            "wrds_sync",
             *arguments,
-            state_dir=self.folder / "state",
-            environment=self.environment | changes,
+            imports=["wrds_sync.app.commands"],
+            env=command_environment(self.folder / "state", **self.environment | changes),
+            timeout=90,
         )
         assert told.stderr == ""
         return told.returncode, [json.loads(line) for line in told.stdout.splitlines()]
@@ -45,8 +47,11 @@ async def shell(empty_database_url: str, tmp_path: Path) -> Shell:
 
 @pytest.mark.covers("S5-27", "S5-28", "S5-29", "S5-30", "S5-33")
 def test_a_mirror_is_synced_verified_and_read(shell: Shell) -> None:
-    full = shell.result("full-sync", "--dataset", "crsp_daily", "--start-year", "2022")
-    [synced] = full["datasets"]
+    command = ("full-sync", "--dataset", "crsp_daily", "--start-year", "2022")
+    told = penstock(
+        "wrds", *command, state_dir=shell.folder / "state", environment=shell.environment
+    )
+    [synced] = json.loads(told.stdout.splitlines()[-1])["datasets"]
     assert (synced["rows"], synced["partitions"], synced["is_ok"]) == (564, 2, True)
 
     again = shell.result("incremental", "--dataset", "crsp")
