@@ -131,6 +131,7 @@ async def test_a_domain_user_passes_and_the_password_is_not_shown(
         assert await fetched(await opened(site, squid, folder)) == _DOCUMENT
 
     assert all(secret not in caplog.text for secret in ("TlRMTVNT", PASSWORD, "jdoe"))
+    assert not [one for one in caplog.records if one.name.startswith("spnego")]
     name = SCHEMES[scheme]
     log = await logged(squid, site, 3)
     assert [(status, user, logon.partition(" ")[0]) for status, user, logon in log] == [

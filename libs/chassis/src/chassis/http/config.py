@@ -100,10 +100,13 @@ AuthConfig = Annotated[
 
 
 class ProxyConfig(_Section):
-    """A corporate proxy with a domain user (S1-11); see docs/decisions/0024."""
+    """A corporate proxy with a domain user (S1-11); see docs/decisions/0039.
+
+    The log-on is what the proxy offers: NTLM, else Negotiate, else Basic.
+    """
 
     url: SecretReference
-    """`http://proxy:8080` or `proxy:8080`."""
+    """`http://proxy:8080`, `https://proxy:8443`, or `proxy:8080`."""
 
     username: SecretReference | None = None
     password: SecretReference | None = None

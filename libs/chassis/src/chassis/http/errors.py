@@ -4,7 +4,7 @@
     └── HttpUnavailableError     500, 502, 503, 504, time-out, broken connection or body
         └── RateLimitedError     429: wait as long as it says, at least ten seconds
     PermanentError
-    ├── ApiAccessError           401, 403, a proxy's 407: abort the task at once
+    ├── ApiAccessError           401, 403, a proxy refuses us: abort the task at once
     ├── ApiPlanError             402: the endpoint is closed for this run
     ├── ApiTlsError              the certificate is not trusted; nothing was sent
     └── ApiItemError             this one request is at fault; the next may be fine
