@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from refresher.adapters.sqlserver import SqlServerEngine
 from refresher.adapters.sqlserver_connections import SqlServerAddress, SqlServerPair
+from refresher.adapters.sqlserver_errors import SqlServerRefusedError
 from refresher.adapters.sqlserver_process import DriverProcess
 from refresher.domain.catalog import Side, TableRef
 from refresher.domain.config import RefreshConfig
@@ -119,6 +120,11 @@ class Estate:
             target_fingerprint=self.target.fingerprint,
         )
 
+    async def can(self, *abilities: str) -> bool:
+        """Return whether the target's server is able to do all of these, by its own account."""
+        catalog = await self.engine.read_catalog(Side.TARGET, [])
+        return catalog.capabilities.issuperset(abilities)
+
     async def load(self, plan: Plan, component: ComponentPlan) -> Mapping[str, Loaded]:
         """Bring the schema in step and fill staging."""
         for table in component.tables:
@@ -161,15 +167,19 @@ async def new_estate(unique: str) -> AsyncGenerator[Estate]:
     async with DriverProcess() as master:
         await _connect(master, Side.TARGET, address)
         try:
-            for sql in _made(names):
-                await master.query(Side.TARGET, sql, seconds=_SECONDS)
+            for ways in _made(names):
+                await _any_of(master, Side.TARGET, ways)
             async with DriverProcess() as admin:
                 await _connect(admin, Side.SOURCE, replace(address, database=names.source))
                 await _connect(admin, Side.TARGET, replace(address, database=names.target))
-                yield await _estate(admin, address, names)
+                estate = await _estate(admin, address, names)
+                try:
+                    yield estate
+                finally:
+                    await estate.engine.close()
         finally:
-            for sql in _dropped(names):
-                await master.query(Side.TARGET, sql, seconds=_SECONDS)
+            for ways in _dropped(names):
+                await _any_of(master, Side.TARGET, ways)
 
 
 async def _connect(driver: DriverProcess, side: Side, address: SqlServerAddress) -> None:
@@ -184,11 +194,8 @@ async def _estate(admin: DriverProcess, address: SqlServerAddress, names: _Names
         "EXECUTE sp_addextendedproperty @name = N'penstock.refresh_role', @value = N'target'",
         seconds=_SECONDS,
     )
-    for sql in (
-        f"CREATE USER [{names.reader}] FOR LOGIN [{names.reader}]",
-        f"GRANT SELECT, VIEW DEFINITION TO [{names.reader}]",
-    ):
-        await admin.query(Side.SOURCE, sql, seconds=_SECONDS)
+    for ways in _granted(names):
+        await _any_of(admin, Side.SOURCE, ways)
     reader = replace(address, database=names.source, user=names.reader, password=_READER_PASSWORD)
     engine = SqlServerEngine(
         SqlServerPair(reader, replace(address, database=names.target)), silence=_SECONDS
@@ -199,20 +206,39 @@ async def _estate(admin: DriverProcess, address: SqlServerAddress, names: _Names
     return Estate(admin, engine, proof)
 
 
-def _made(names: _Names) -> list[str]:
+async def _any_of(driver: DriverProcess, side: Side, ways: Sequence[str]) -> None:
+    """Run the first of these statements that the server takes: not all speak all of T-SQL."""
+    for sql in ways[:-1]:
+        with contextlib.suppress(SqlServerRefusedError):
+            await driver.query(side, sql, seconds=_SECONDS)
+            return
+    await driver.query(side, ways[-1], seconds=_SECONDS)
+
+
+def _made(names: _Names) -> list[tuple[str, ...]]:
+    allow = f"ALTER DATABASE [{names.source}] SET ALLOW_SNAPSHOT_ISOLATION ON"
     return [
-        f"CREATE LOGIN [{names.reader}] WITH PASSWORD = N'{_READER_PASSWORD}'",
-        f"CREATE DATABASE [{names.source}]",
-        f"CREATE DATABASE [{names.target}]",
-        f"ALTER DATABASE [{names.source}] SET ALLOW_SNAPSHOT_ISOLATION ON",
+        (f"CREATE LOGIN [{names.reader}] WITH PASSWORD = N'{_READER_PASSWORD}'",),
+        (f"CREATE DATABASE [{names.source}]",),
+        (f"CREATE DATABASE [{names.target}]",),
+        # A server that always allows it has no word for it; the load refuses one that does not.
+        (allow, "SELECT 1"),
     ]
 
 
-def _dropped(names: _Names) -> list[str]:
-    found = []
+def _granted(names: _Names) -> list[tuple[str, ...]]:
+    everything = f"GRANT SELECT, VIEW DEFINITION TO [{names.reader}]"
+    return [
+        (f"CREATE USER [{names.reader}] FOR LOGIN [{names.reader}]",),
+        (everything, f"GRANT SELECT ON SCHEMA::[dbo] TO [{names.reader}]"),
+    ]
+
+
+def _dropped(names: _Names) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
     for name in (names.source, names.target):
         single = f"ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE"
-        found.append(f"IF DB_ID(N'{name}') IS NOT NULL {single}")
-        found.append(f"DROP DATABASE IF EXISTS [{name}]")
-    found.append(f"IF SUSER_ID(N'{names.reader}') IS NOT NULL DROP LOGIN [{names.reader}]")
+        found.append((single, "SELECT 1"))
+        found.append((f"DROP DATABASE IF EXISTS [{name}]",))
+    found.append((f"IF SUSER_ID(N'{names.reader}') IS NOT NULL DROP LOGIN [{names.reader}]",))
     return found

@@ -75,7 +75,7 @@ def _follow(server: ScriptedServer, *rules: Rule, snapshot: int = 1) -> None:
             (
                 *rules,
                 *catalogs.identity("UAT", marker="target"),
-                catalogs.server(snapshot=snapshot),
+                *catalogs.server(snapshot=snapshot),
                 _rule("^(if schema_id|if object_id)", Done()),
                 _rule(r"select \[tallies\]", Rows({"tallies": "nvarchar(max)"})),
                 _rule("update .*fences", Done(1)),
@@ -203,10 +203,10 @@ async def test_the_session_of_the_source_gives_way_to_production(
 async def test_a_table_is_read_from_the_catalogs(
     server: ScriptedServer, engine: SqlServerEngine
 ) -> None:
-    server.follow(Script((catalogs.server(), *catalogs.orders())))
+    server.follow(Script((*catalogs.server(), *catalogs.orders())))
     catalog = await engine.read_catalog(Side.TARGET, [_ORDERS])
     table = catalog.tables[_ORDERS]
-    assert catalog.capabilities == {"switch"}
+    assert catalog.capabilities == {"switch", "rename"}
     assert [column.type for column in table.columns] == ["int", "nvarchar(50)", "datetime2(3)"]
     assert table.primary_key is not None
     assert table.primary_key.columns == ("id",)
@@ -220,7 +220,7 @@ async def test_a_table_that_is_not_there_is_left_out(
     server: ScriptedServer, engine: SqlServerEngine
 ) -> None:
     nothing = _rule("from sys.tables as t left join", catalogs.rows())
-    server.follow(Script((catalogs.server(), nothing)))
+    server.follow(Script((*catalogs.server(), nothing)))
     assert (await engine.read_catalog(Side.TARGET, [_ORDERS])).tables == {}
 
 

@@ -1,7 +1,7 @@
 """A whole refresh on SQL Server: plan, load, swap and ledger, between two scripted servers."""
 
 import uuid
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from chassis.clock import SystemClock
 from chassis.db import Database
 from chassis.runs import RunWorker, submit
+from refresher.domain import tsql_queries as queries
 from refresher.domain.config import RefreshConfig
 from refresher.handlers.refresh import Refresher
 from refresher.jobs import refresh_jobs
@@ -122,7 +123,7 @@ def _source(*first: Rule) -> Script:
         (
             *first,
             *catalogs.identity("PROD", marker=None),
-            catalogs.server(),
+            *catalogs.server(),
             _rule("null as counted", catalogs.rows({"counted": None})),
             _rule("^(begin|commit) tran", Done()),
             _rule("penstock_hash", catalogs.rows({**_SUMMARY, "checksum": "1:2"})),
@@ -138,7 +139,7 @@ def _target(*first: Rule) -> Script:
         (
             *first,
             *catalogs.identity("UAT", marker="target"),
-            catalogs.server(),
+            *catalogs.server(),
             _rule("as counted", catalogs.rows({"counted": 1})),
             _rule("^(if schema_id|if object_id)", Done()),
             _rule(r"select \[tallies\]", Rows({"tallies": "nvarchar(max)"})),
@@ -179,11 +180,17 @@ async def test_production_is_only_ever_asked(scene: Scene) -> None:
     assert words == {"SELECT", "SET", "BEGIN", "COMMIT"}
 
 
+def _harmless(statements: Sequence[str]) -> set[str]:
+    """Return the first words of statements, those left out that name a table which never is."""
+    asked = set(queries.PROBES.values())
+    return {sql.split()[0].upper() for sql in statements if sql not in asked}
+
+
 @pytest.mark.covers("S4-16")
 async def test_a_dry_run_writes_nothing(scene: Scene) -> None:
     row = await scene.refresh(dry_run=True)
     assert row["status"] == "completed", row["message"]
-    assert {sql.split()[0] for sql in scene.target.statements()} == {"SELECT", "SET"}
+    assert _harmless(scene.target.statements()) == {"SELECT", "SET"}
 
 
 @pytest.mark.covers("S4-13")
@@ -204,7 +211,7 @@ async def test_a_login_that_could_write_to_production_is_refused(scene: Scene) -
     row = await scene.refresh()
     assert row["status"] == "failed"
     assert "it is a member of db_owner" in row["message"]
-    assert {sql.split()[0] for sql in scene.target.statements()} <= {"SELECT", "SET"}
+    assert _harmless(scene.target.statements()) <= {"SELECT", "SET"}
 
 
 @pytest.mark.covers("C-28")

@@ -74,7 +74,7 @@ def test_a_table_without_partitions_is_switched_as_a_whole() -> None:
 
 def test_a_server_that_cannot_switch_renames_a_plain_table() -> None:
     table = replace(cases.reports(), partitions=(), partition_key=())
-    swap, reason = DIALECT.choose_swap(SWITCHED, table, [], cases.catalog())
+    swap, reason = DIALECT.choose_swap(SWITCHED, table, [], cases.catalog("rename"))
     assert swap is Swap.RENAME
     assert reason.endswith("by renaming: this server does not switch")
 
@@ -89,13 +89,18 @@ def _with(**changes: object) -> Table:
     [
         (_with(referenced_by=(cases.reference(),)), ("switch",), "sales.Order Lines refers to it"),
         (_with(facts={"no_switch": "it is temporal"}), ("switch",), "it is temporal"),
-        (_with(), (), "partitions cannot be renamed"),
+        (_with(), ("rename",), "partitions cannot be renamed"),
         (
             _with(partitions=(), triggers=(Trigger(name="t", definition=""),)),
-            (),
+            ("rename",),
             "triggers do not follow a rename",
         ),
-        (_with(partitions=(), dependants=("view v",)), (), "view v does not follow a rename"),
+        (
+            _with(partitions=(), dependants=("view v",)),
+            ("rename",),
+            "view v does not follow a rename",
+        ),
+        (_with(partitions=()), (), "this server neither switches tables nor moves them"),
     ],
 )
 def test_what_forbids_a_switch_is_said_and_the_rows_are_merged(

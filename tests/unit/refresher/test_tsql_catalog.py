@@ -83,7 +83,7 @@ def _built(server: Row = _SERVER, **more: object) -> Table:
         "index_columns": (_part(1, "id", 1),),
         **more,
     }
-    return build_table(TableRows(**values), server)  # type: ignore[arg-type]
+    return build_table(TableRows(**values), server, able={"switch"})  # type: ignore[arg-type]
 
 
 def test_columns_are_spelled_as_create_table_takes_them() -> None:
@@ -264,16 +264,21 @@ def test_a_view_bound_to_the_schema_forbids_a_switch() -> None:
 @pytest.mark.parametrize(
     ("version", "engine", "expected"),
     [
-        ("16.0.4165.4", 3, {"switch"}),
-        ("13.0.4001.0", 2, {"switch"}),
-        ("12.0.2000.8", 3, set()),
-        ("12.0.2000.8", 5, {"switch"}),
+        ("16.0.4165.4", 3, {"switch", "rename"}),
+        ("13.0.4001.0", 2, {"switch", "rename"}),
+        ("12.0.2000.8", 3, {"rename"}),
+        ("12.0.2000.8", 5, {"switch", "rename"}),
     ],
 )
 def test_a_server_can_switch_from_2016_on_and_in_azure(
     version: str, engine: int, expected: set[str]
 ) -> None:
-    assert capabilities({**_SERVER, "version": version, "engine": engine}) == expected
+    server = {**_SERVER, "version": version, "engine": engine}
+    assert capabilities(server, ["switch", "rename"]) == expected
+
+
+def test_a_server_can_do_nothing_that_it_does_not_understand_whatever_version_it_claims() -> None:
+    assert capabilities({**_SERVER, "version": "16.0.4165.4"}, []) == set()
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ _NOT_IN_THE_GRAMMAR = {
 _QUERIES = [
     sql
     for name, value in vars(tsql_queries).items()
-    if name.isupper() and name not in {"OWN_SCHEMA", "MARKER_NAME"}
+    if name.isupper()
+    and not name.startswith("_")
+    and name not in {"OWN_SCHEMA", "MARKER_NAME", "PROBES"}
     for sql in ([value] if isinstance(value, str) else value)
-]
+] + list(tsql_queries.PROBES.values())
 _WRITTEN = sorted({item.sql for name in CASES for _, item in statements(name)} | set(_QUERIES))
 _STATEMENTS = list({re.sub(r"\[[^\]]*\]", "[x]", sql): sql for sql in _WRITTEN}.values())
 """One of each form: parsing takes its time, and other names do not change the grammar."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from refresher.adapters.sqlserver_errors import SqlServerRefusedError
 from refresher.adapters.sqlserver_process import DriverProcess
 from refresher.domain import tsql_names as names
 from refresher.domain import tsql_queries as queries
@@ -10,11 +11,13 @@ from refresher.domain.catalog import Catalog, Extent, Side, TableRef, TypeKind
 from refresher.domain.plan import TablePlan
 from refresher.domain.statements import Statement
 from refresher.domain.tsql_catalog import Row, TableRows, build_table, capabilities
+from refresher.domain.tsql_errors import Trouble
 from refresher.domain.tsql_names import quote
 from refresher.domain.values import Value, ValueType
 from refresher.domain.verification import Summary, read_summary
 from refresher.ports import Question
 
+_KNOWN_BUT_MISSING = (Trouble.MISSING, Trouble.PERMISSION)
 _VALUES = {
     TypeKind.INTEGER: ValueType.INTEGER,
     TypeKind.NUMERIC: ValueType.NUMERIC,
@@ -37,6 +40,14 @@ class _Reader:
         result = await self._driver.query(self._side, sql, *parameters, seconds=self._seconds)
         return list(result.records())
 
+    async def understands(self, probe: str) -> bool:
+        """Return whether the server knows a statement about tables that it does not have."""
+        try:
+            await self._driver.query(self._side, probe, seconds=self._seconds)
+        except SqlServerRefusedError as error:
+            return error.facts.get("trouble") in _KNOWN_BUT_MISSING
+        return True
+
 
 async def read_catalog(
     driver: DriverProcess, side: Side, tables: Collection[TableRef], *, seconds: float
@@ -44,22 +55,32 @@ async def read_catalog(
     """Read what the catalogs say about these tables; a table that is missing is left out."""
     reader = _Reader(driver, side, seconds)
     server = (await reader.rows(queries.SERVER))[0]
+    able = await _capabilities(reader, side, server)
     found = {}
     for ref in sorted(tables):
-        rows = await _table_rows(reader, ref)
+        rows = await _table_rows(reader, ref, server)
         if rows is not None:
-            found[ref] = build_table(rows, server)
-    return Catalog(tables=found, version=server["version"], capabilities=capabilities(server))
+            found[ref] = build_table(rows, server, able=able)
+    return Catalog(tables=found, version=server["version"], capabilities=able)
 
 
-async def _table_rows(reader: _Reader, ref: TableRef) -> TableRows | None:
+async def _capabilities(reader: _Reader, side: Side, server: Row) -> frozenset[str]:
+    """Ask the target what it can do; production is asked for nothing but rows."""
+    if side is Side.SOURCE:
+        return frozenset()
+    understood = [name for name, probe in queries.PROBES.items() if await reader.understands(probe)]
+    return capabilities(server, understood)
+
+
+async def _table_rows(reader: _Reader, ref: TableRef, server: Row) -> TableRows | None:
     name = names.table(ref)
     table = await reader.rows(queries.TABLE, name)
     if not table:
         return None
+    size = (await reader.rows(queries.SIZE, name))[0] if server["tells_sizes"] else {}
     return TableRows(
         ref=ref,
-        table=table[0],
+        table={"estimated_bytes": None, **table[0], **size},
         columns=await reader.rows(queries.COLUMNS, name),
         indexes=await reader.rows(queries.INDEXES, name),
         index_columns=await reader.rows(queries.INDEX_COLUMNS, name),

@@ -27,6 +27,7 @@ from refresher.domain.tsql_order import Changes, write_statements
 from refresher.domain.tsql_switch import Switch
 from refresher.domain.values import compare
 
+_NEITHER = "this server neither switches tables nor moves them to another schema"
 _FORBIDDEN = (";", "--", "/*", "?", "\0")
 
 
@@ -50,7 +51,8 @@ class TsqlDialect(SwapFrame[Changes]):
         obstacle = _obstacle(config, target, refreshed)
         can_switch = "switch" in capabilities.capabilities
         if obstacle is None and not can_switch:
-            obstacle = _rename_obstacle(target)
+            can_rename = "rename" in capabilities.capabilities
+            obstacle = _rename_obstacle(target) if can_rename else _NEITHER
         if obstacle is not None:
             return plain, f"no switch, because {obstacle}; {why}"
         if target.partitions and can_switch:

@@ -3,7 +3,7 @@ without a server.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -58,11 +58,11 @@ class TableRows:
     dependants: Sequence[Row] = ()
 
 
-def capabilities(server: Row) -> frozenset[str]:
-    """Return what the dialect may use on a server."""
+def capabilities(server: Row, understood: Collection[str]) -> frozenset[str]:
+    """Return what the dialect may use on a server that understood these probes."""
     major = int(server["version"].split(".")[0])
-    can_switch = major >= _OLDEST_SWITCH or server["engine"] in _AZURE
-    return frozenset({"switch"} if can_switch else ())
+    is_new = major >= _OLDEST_SWITCH or server["engine"] in _AZURE
+    return frozenset(probe for probe in understood if is_new or probe != "switch")
 
 
 def allows_snapshots(server: Row) -> bool:
@@ -71,8 +71,8 @@ def allows_snapshots(server: Row) -> bool:
     return server["snapshot_state"] == 1 or read_only
 
 
-def build_table(rows: TableRows, server: Row) -> Table:
-    """Return one table."""
+def build_table(rows: TableRows, server: Row, *, able: Collection[str]) -> Table:
+    """Return one table of a server that is able to do what `capabilities` says."""
     columns = tuple(_as_json(_column(row), rows.checks) for row in rows.columns)
     indexes = tuple(_index(rows, row) for row in rows.indexes if row["kind"] != _HEAP)
     keys = _foreign_keys(rows.foreign_keys)
@@ -89,7 +89,7 @@ def build_table(rows: TableRows, server: Row) -> Table:
         partition_key=partition_key,
         partitions=tuple(_partition(rows.ref, row) for row in rows.partitions),
         dependants=tuple(f"{row['kind']} {row['name']}" for row in rows.dependants),
-        facts=_facts(rows, server),
+        facts=_facts(rows, server, able=able),
         estimated_rows=rows.table["estimated_rows"] or 0,
         estimated_bytes=rows.table["estimated_bytes"] or 0,
     )
@@ -292,10 +292,10 @@ def _partition(ref: TableRef, row: Row) -> Partition:
     )
 
 
-def _facts(rows: TableRows, server: Row) -> dict[str, str]:
+def _facts(rows: TableRows, server: Row, *, able: Collection[str]) -> dict[str, str]:
     base = next((row for row in rows.indexes if row["index_id"] in (0, 1)), None)
     facts = {
-        "switch": "yes" if "switch" in capabilities(server) else "no",
+        "switch": "yes" if "switch" in able else "no",
         "snapshot": "yes" if allows_snapshots(server) else "no",
         "grants": str(rows.table["grants"]) if rows.table["grants"] else None,
         "space": _space(rows, base) if base else None,

@@ -13,9 +13,28 @@ SELECT
     CONVERT(int, SERVERPROPERTY('EngineEdition')) AS engine,
     d.snapshot_isolation_state AS snapshot_state,
     d.is_read_only AS is_read_only,
-    CONVERT(nvarchar(60), DATABASEPROPERTYEX(d.name, 'Updateability')) AS updateability
+    CONVERT(nvarchar(60), DATABASEPROPERTYEX(d.name, 'Updateability')) AS updateability,
+    CASE WHEN OBJECT_ID(N'sys.allocation_units') IS NULL THEN 0 ELSE 1 END AS tells_sizes
 FROM sys.databases AS d
 WHERE d.database_id = DB_ID()
+"""
+
+_NOWHERE = f"[{OWN_SCHEMA}].[probe]"
+_IF_MARKED = (
+    "IF EXISTS (SELECT 1 FROM sys.extended_properties AS p "  # noqa: S608 - constants
+    f"WHERE p.class = 0 AND p.name = {literal(MARKER_NAME)})"
+)
+_STATEMENTS = {
+    "switch": f"ALTER TABLE {_NOWHERE} SWITCH TO [{OWN_SCHEMA}].[probe_twin]",
+    "rename": f"ALTER SCHEMA [{OWN_SCHEMA}] TRANSFER {_NOWHERE}",
+}
+PROBES = {name: f"{_IF_MARKED} EXECUTE({literal(sql)})" for name, sql in _STATEMENTS.items()}
+"""What a target is asked to find out what its server can do.
+
+These tables never exist, so nothing can change: a server that knows the statement misses the table,
+one that does not know it says so. Without the marker not even that is asked, because the database
+may be production under a wrong name. A version is no proof: other servers that speak T-SQL write
+into it what they like.
 """
 
 IDENTITY = f"""
@@ -75,15 +94,9 @@ SELECT
     CONVERT(int, OBJECTPROPERTY(t.object_id, 'TableHasActiveFulltextIndex')) AS has_full_text,
     t.uses_ansi_nulls,
     (
-        SELECT SUM(p.rows) FROM sys.partitions AS p
+        SELECT CONVERT(bigint, SUM(p.rows)) FROM sys.partitions AS p
         WHERE p.object_id = t.object_id AND p.index_id IN (0, 1)
     ) AS estimated_rows,
-    (
-        SELECT SUM(a.total_pages) * 8192 FROM sys.partitions AS p
-        INNER JOIN sys.allocation_units AS a
-            ON a.container_id = CASE a.type WHEN 2 THEN p.partition_id ELSE p.hobt_id END
-        WHERE p.object_id = t.object_id AND p.index_id IN (0, 1)
-    ) AS estimated_bytes,
     (
         SELECT COUNT(*) FROM sys.database_permissions AS g
         WHERE g.class = 1 AND g.major_id = t.object_id
@@ -93,6 +106,15 @@ FROM sys.tables AS t
 LEFT JOIN sys.data_spaces AS lob ON lob.data_space_id = t.lob_data_space_id
 WHERE t.object_id = OBJECT_ID(?)
 """
+
+SIZE = """
+SELECT CONVERT(bigint, SUM(a.total_pages) * 8192) AS estimated_bytes
+FROM sys.partitions AS p
+INNER JOIN sys.allocation_units AS a
+    ON a.container_id = CASE a.type WHEN 2 THEN p.partition_id ELSE p.hobt_id END
+WHERE p.object_id = OBJECT_ID(?) AND p.index_id IN (0, 1)
+"""
+"""Only for servers whose catalogs tell sizes."""
 
 COLUMNS = """
 SELECT
