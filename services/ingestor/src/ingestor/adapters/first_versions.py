@@ -7,24 +7,30 @@ refuses the first COPY; then, and where there are few, each gets its head on its
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
 from chassis.db import Connection
 from contracts.layers import BronzeOperation
-from ingestor.adapters.version_rows import Places, columns, copy_timeout, copy_versions, raw_rows
-from ingestor.domain.versions import NewVersion, WriteOutcome, Written
+from ingestor.adapters.copy_binary import Fields, booleans, rows
+from ingestor.adapters.version_rows import (
+    Places,
+    columns,
+    copy_rows,
+    copy_timeout,
+    copy_versions,
+    own_fields,
+    shared_fields,
+)
+from ingestor.domain.versions import ExternalKey, NewVersion, WriteOutcome, Written
 
 FEWEST_TO_COPY = 100
 """Below it the round trips of a COPY cost more than they save."""
 
 _Answer = TypeVar("_Answer")
 _Work = TypeVar("_Work")
-
-_BYTES_OF_HEAD = 1024  # more than one has, for the time-out
 
 
 async def append_first(
@@ -48,7 +54,7 @@ async def append_first(
         return await _insert(connection, stored)
     keys = {version.key: ordinal for ordinal, version in stored.items()}
     [found], ordered = await _beside(
-        connection.fetch(_LOOK, *columns(list(keys), width=3)),
+        connection.fetch(_LOOK, *_looked_for(list(keys))),
         # By bytes, as the statements do: two writers of the same keys wait in one order.
         work=lambda: [keys[key] for key in sorted(keys)],
     )
@@ -60,6 +66,17 @@ async def append_first(
     return await _insert(connection, new)
 
 
+def _looked_for(keys: Sequence[ExternalKey]) -> list[list[Any]]:
+    """Say each pair of entity type and source system once, because there are few."""
+    pairs = list({key[:2] for key in keys})
+    numbers = {pair: number for number, pair in enumerate(pairs, start=1)}
+    return [
+        *columns(pairs, width=2),
+        [key[2] for key in keys],
+        [numbers[key[:2]] for key in keys],
+    ]
+
+
 def _at(ordinals: Sequence[int], places: Iterable[int]) -> set[int]:
     """Pick from a list; places count from one."""
     return {ordinals[place - 1] for place in places}
@@ -68,40 +85,48 @@ def _at(ordinals: Sequence[int], places: Iterable[int]) -> set[int]:
 async def _copy(
     connection: Connection, versions: Mapping[int, NewVersion], *, given: "asyncpg.Record"
 ) -> dict[int, Written]:
-    """Write heads, and then rows, which are made while the server is busy with the heads."""
+    """Write heads, and then rows; those are made while the server is busy with the heads."""
     places = Places(
         versions=list(versions.values()),
         entity_ids=[version.entity_id for version in versions.values()],
-        numbers=repeat(1),
+        numbers=[1] * len(versions),
         raw_ids=given["ids"],
-        ingested_at=repeat(given["ingested_at"]),
+        ingested_at=given["ingested_at"],
     )
+    shared = shared_fields(places)
     are_sent = asyncio.Event()
     async with connection.transaction():
-        _, (rows, written) = await _beside(
-            _copy_heads(connection, places, are_sent),
-            work=lambda: (raw_rows(places), _written(versions, places)),
+        _, (own, written) = await _beside(
+            _copy_heads(connection, _heads(shared, len(versions)), are_sent=are_sent),
+            work=lambda: (own_fields(places.versions), _written(versions, places)),
             after=are_sent,
         )
-    await copy_versions(connection, rows)
+    await copy_rows(connection, places.versions, shared | own)
     return written
 
 
-async def _copy_heads(connection: Connection, places: Places, are_sent: asyncio.Event) -> None:
-    def records() -> Iterator[tuple[Any, ...]]:
-        yield from _heads(places)
+def _heads(shared: Mapping[str, Fields], count: int) -> dict[str, Fields]:
+    fields = {_NAMES_OF_HEADS.get(name, name): column for name, column in shared.items()}
+    return fields | {"is_deleted": booleans([False] * count)}
+
+
+async def _copy_heads(
+    connection: Connection, fields: Mapping[str, Fields], *, are_sent: asyncio.Event
+) -> None:
+    data = rows(list(fields.values()))
+
+    async def source() -> AsyncGenerator[bytes]:
+        yield data
         are_sent.set()
 
-    try:
-        await connection.copy_records_to_table(
-            "heads",
-            schema_name="bronze",
-            columns=_HEAD_COLUMNS,
-            records=records(),
-            timeout=copy_timeout(len(places.versions) * _BYTES_OF_HEAD),
-        )
-    finally:
-        are_sent.set()
+    await connection.copy_to_table(
+        "heads",
+        schema_name="bronze",
+        columns=[*fields],
+        source=source(),
+        format="binary",
+        timeout=copy_timeout(len(data)),
+    )
 
 
 async def _beside(
@@ -121,24 +146,6 @@ async def _beside(
     return answer.result(), result
 
 
-def _heads(places: Places) -> Iterable[tuple[Any, ...]]:
-    versions = places.versions
-    return zip(
-        [version.entity_type for version in versions],
-        [version.source_system for version in versions],
-        [version.external_id for version in versions],
-        places.entity_ids,
-        places.numbers,
-        [version.sequence for version in versions],
-        [version.content_hash for version in versions],
-        [version.blob_sha256 for version in versions],
-        repeat(object=False),
-        places.ingested_at,
-        places.raw_ids,
-        strict=False,  # constants have no end
-    )
-
-
 async def _insert(connection: Connection, versions: Mapping[int, NewVersion]) -> dict[int, Written]:
     if not versions:
         return {}
@@ -152,11 +159,11 @@ async def _insert(connection: Connection, versions: Mapping[int, NewVersion]) ->
     places = Places(
         versions=[versions[ordinal] for ordinal in appended],
         entity_ids=[versions[ordinal].entity_id for ordinal in appended],
-        numbers=repeat(1),
+        numbers=[1] * len(rows),
         raw_ids=[row["raw_id"] for row in rows],
-        ingested_at=[row["ingested_at"] for row in rows],
+        ingested_at=rows[0]["ingested_at"],
     )
-    await copy_versions(connection, raw_rows(places))
+    await copy_versions(connection, places)
     return _written(appended, places)
 
 
@@ -184,29 +191,17 @@ def _written(ordinals: Iterable[int], places: Places) -> dict[int, Written]:
     }
 
 
-_HEAD_COLUMNS = (
-    "entity_type",
-    "source_system",
-    "external_id",
-    "entity_id",
-    "version",
-    "sequence",
-    "content_hash",
-    "blob_sha256",
-    "is_deleted",
-    "ingested_at",
-    "raw_id",
-)
+_NAMES_OF_HEADS = {"id": "raw_id"}
 
 # Which are known already, and ids for the others: places in a sequence, so gaps are fine.
 _LOOK = """
 with known as (
     select item.place
-    from unnest($1::text[], $2::text[], $3::text[])
-        with ordinality as item (entity_type, source_system, external_id, place)
-    join bronze.heads head using (entity_type, source_system, external_id)
+    from unnest($3::text[], $4::integer[]) with ordinality as item (external_id, pair, place)
+    join bronze.heads head on head.entity_type = ($1::text[])[item.pair]
+        and head.source_system = ($2::text[])[item.pair] and head.external_id = item.external_id
 ), counted as (
-    select array_agg(place) as places, cardinality($1) - count(*)::integer as missing from known
+    select array_agg(place) as places, cardinality($3) - count(*)::integer as missing from known
 )
 select places, statement_timestamp() as ingested_at,
        array(select nextval('bronze.raw_entities_id_seq') from generate_series(1, missing)) as ids

@@ -1,19 +1,14 @@
-"""Versions on their way to the server: arrays of small things, rows of `bronze.raw_entities`.
+"""Versions on their way to the server: arrays of small things, rows of `bronze.raw_entities`."""
 
-Everything here is done a column at a time: for a million versions a call or an object each is what
-costs, not the values.
-"""
-
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 
-import orjson
-
 from chassis.db import Connection
-from ingestor.domain.versions import Document, InMemory, NewVersion
+from ingestor.adapters import copy_binary
+from ingestor.adapters.copy_binary import Fields, bigints, integers, moments, texts, uuids
+from ingestor.domain.versions import NewVersion
 
 _COPY_BASE_SECONDS = 60.0
 _SLOWEST_BYTES_PER_SECOND = 1024 * 1024
@@ -21,22 +16,13 @@ _SLOWEST_BYTES_PER_SECOND = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where appended versions go: one of each for each version, or a constant without end."""
+    """Where appended versions go."""
 
     versions: Sequence[NewVersion]
     entity_ids: Sequence[str | None]
-    numbers: Iterable[int]
+    numbers: Sequence[int]
     raw_ids: Sequence[int]
-    ingested_at: Iterable[datetime]
-
-
-@dataclass(frozen=True, slots=True)
-class RawRows:
-    """Rows of `bronze.raw_entities`, ready to be sent."""
-
-    columns: Sequence[str]
-    records: Iterable[tuple[Any, ...]] | AsyncIterable[tuple[Any, ...]]
-    size_bytes: int
+    ingested_at: datetime
 
 
 def columns(rows: Sequence[tuple[Any, ...]], *, width: int) -> list[list[Any]]:
@@ -49,68 +35,54 @@ def copy_timeout(size: int) -> float:
     return _COPY_BASE_SECONDS + size / _SLOWEST_BYTES_PER_SECOND
 
 
-async def copy_versions(connection: Connection, rows: RawRows) -> None:
-    """Write the rows; documents that lie outside memory are loaded as they are sent."""
-    await connection.copy_records_to_table(
+def shared_fields(places: Places) -> dict[str, Fields]:
+    """Encode what rows and heads both have, by the name that a row has for it."""
+    versions = places.versions
+    return {
+        "id": bigints(places.raw_ids),
+        "entity_type": texts([version.entity_type for version in versions]),
+        "entity_id": texts(places.entity_ids),
+        "source_system": texts([version.source_system for version in versions]),
+        "external_id": texts([version.external_id for version in versions]),
+        "version": integers(places.numbers),
+        "content_hash": texts([version.content_hash for version in versions]),
+        "blob_sha256": texts([version.blob_sha256 for version in versions]),
+        "sequence": bigints([version.sequence for version in versions]),
+        "ingested_at": moments([places.ingested_at] * len(versions)),
+    }
+
+
+def own_fields(versions: Sequence[NewVersion]) -> dict[str, Fields]:
+    """Encode what only rows have, but for the document."""
+    return {
+        # A text itself; its `value` is a call.
+        "operation": texts([version.operation for version in versions]),
+        "blob_key": texts([version.blob_key for version in versions]),
+        "size_bytes": bigints([version.size_bytes for version in versions]),
+        "source_modified_at": moments([version.source_modified_at for version in versions]),
+        "event_id": texts([version.event_id for version in versions]),
+        "correlation_id": texts([version.correlation_id for version in versions]),
+        "derived_from": bigints([version.derived_from for version in versions]),
+        "ingestion_run_id": uuids([version.ingestion_run_id for version in versions]),
+    }
+
+
+async def copy_versions(connection: Connection, places: Places) -> None:
+    """Write the rows of these versions."""
+    fields = shared_fields(places) | own_fields(places.versions)
+    await copy_rows(connection, places.versions, fields)
+
+
+async def copy_rows(
+    connection: Connection, versions: Sequence[NewVersion], fields: Mapping[str, Fields]
+) -> None:
+    """Write rows; documents that lie outside memory are loaded as they are sent."""
+    documents = [version.document for version in versions]
+    await connection.copy_to_table(
         "raw_entities",
         schema_name="bronze",
-        columns=rows.columns,
-        records=rows.records,
-        timeout=copy_timeout(rows.size_bytes),
+        columns=[*fields, "raw_data"],
+        source=copy_binary.rows_with_documents(list(fields.values()), documents),
+        format="binary",
+        timeout=copy_timeout(sum([version.size_bytes or 0 for version in versions])),
     )
-
-
-def raw_rows(places: Places) -> RawRows:
-    """Return what to write; a column that says nothing is left out."""
-    versions = places.versions
-    facts: dict[str, Iterable[Any]] = {
-        "id": places.raw_ids,
-        "entity_id": places.entity_ids,
-        "version": places.numbers,
-        "ingested_at": places.ingested_at,
-        "entity_type": [version.entity_type for version in versions],
-        "source_system": [version.source_system for version in versions],
-        "external_id": [version.external_id for version in versions],
-        # A text itself; its `value` is a call.
-        "operation": [version.operation for version in versions],
-    }
-    for name in _OPTIONAL:
-        values = [*map(attrgetter(name), versions)]
-        if values.count(None) < len(values):
-            facts[name] = values
-    documents = [version.document for version in versions]
-    is_at_hand = all(item is None or isinstance(item, InMemory) for item in documents)
-    if is_at_hand:
-        facts["raw_data"] = [*map(_at_hand, documents)]
-    records = zip(*facts.values(), strict=False)
-    return RawRows(
-        columns=[*facts] if is_at_hand else [*facts, "raw_data"],
-        records=records if is_at_hand else _loaded(records, documents),
-        size_bytes=sum([version.size_bytes or 0 for version in versions]),
-    )
-
-
-def _at_hand(document: Document | None) -> orjson.Fragment | None:
-    # JSON already: the codec passes a fragment through as it is.
-    return orjson.Fragment(document.data) if isinstance(document, InMemory) else None
-
-
-async def _loaded(
-    rows: Iterable[tuple[Any, ...]], documents: Iterable[Document | None]
-) -> AsyncGenerator[tuple[Any, ...]]:
-    for row, document in zip(rows, documents, strict=False):
-        yield (*row, orjson.Fragment(await document.load()) if document else None)
-
-
-_OPTIONAL = (
-    "content_hash",
-    "blob_key",
-    "blob_sha256",
-    "size_bytes",
-    "source_modified_at",
-    "sequence",
-    "event_id",
-    "correlation_id",
-    "derived_from",
-    "ingestion_run_id",
-)
