@@ -1,5 +1,6 @@
 """`transform` runs, from the command to the last page."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from chassis.clock import SystemClock
+from chassis.db import Transaction
 from chassis.errors import UnavailableError
 from chassis.runs import RunContext, RunWorker, submit
 from contracts.runs import RunCounts
@@ -16,6 +18,8 @@ from tests.support.eventually import eventually
 from tests.support.paths import PROJECT
 from tests.unit.transformer.calls import document
 from transformer.adapters.entity_files import load_entities
+from transformer.domain.entity import Entity
+from transformer.handlers.recompute import Tally
 
 COUNT = 7
 
@@ -122,6 +126,46 @@ async def test_an_interrupted_run_goes_on_behind_its_last_page(hub: Hub) -> None
     (row,) = await hub.rows("select status, counts, attempts from meta.runs")
     assert row["counts"] == counts(processed=7, new=6, failed=1)
     assert (row["attempts"], pages) == (2, 3)
+
+
+async def test_a_page_that_was_written_beside_one_that_fails_is_not_kept(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply, written = hub.recompute.apply, asyncio.Event()
+
+    async def breaking(transaction: Transaction, entity: Entity, ids: Any, **options: Any) -> Tally:
+        tally = await apply(transaction, entity, ids, **options)
+        if "T/0" not in ids:
+            written.set()
+            return tally
+        async with asyncio.timeout(30):
+            await written.wait()
+        raise UnavailableError("the network is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(hub.recompute, "apply", breaking)
+        row = await run(hub)
+    assert (row["status"], row["checkpoint"]) == ("queued", None)
+    assert await hub.value("select count(*) from silver.heads") == 0
+    assert await hub.announced() == []
+
+    await eventually(RunWorker(hub.database, {"transform": hub.job}, clock=SystemClock()).step)
+    (row,) = await hub.rows("select counts, checkpoint from meta.runs")
+    assert row["counts"] == counts(processed=7, new=6, failed=1)
+    assert row["checkpoint"] == {"after": "T/6", "counts": row["counts"]}
+    assert len(await hub.announced()) == 6
+
+
+async def test_pages_and_batches_over_the_same_calls_do_not_wait_in_a_circle(hub: Hub) -> None:
+    ids = [f"T/{number}" for number in range(COUNT)]
+    for _ in range(3):
+        for number in range(1, COUNT):
+            await hub.store(f"T/{number}", f"{number}.xml", document(title=str(uuid.uuid4())))
+        async with asyncio.timeout(15):  # less than anybody waits for a lock
+            row, *_ = await asyncio.gather(run(hub), hub.transform(*ids), hub.transform(*ids))
+        assert row["counts"]["processed"] == COUNT
+    versions = await hub.rows("select version, count(*) from silver.transcripts group by 1")
+    assert versions == [{"version": 3, "count": 6}]
 
 
 async def test_a_run_mends_rows_that_somebody_else_touched(hub: Hub) -> None:

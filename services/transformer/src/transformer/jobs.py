@@ -5,7 +5,9 @@ takes what bronze stored from that time on, by bronze's clock and not by when a 
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -22,6 +24,7 @@ from transformer.domain.shadow import Slice
 from transformer.handlers.promote import PromoteShadow
 from transformer.handlers.recompute import Recompute, Tally
 from transformer.handlers.shadow import MakeShadow
+from transformer.handlers.side_by_side import Turn, side_by_side
 from transformer.handlers.simulate import Simulate
 from transformer.ports import BronzeReader, RunHistory
 
@@ -71,6 +74,10 @@ MAX_SAMPLES = 20
 """Differences that a simulation tells; it counts all of them."""
 
 
+PAGES_AT_ONCE = 2
+"""Pages of a run in progress, of types whose entities have nothing to do with each other."""
+
+
 class TransformJob:
     """Executes `transform` runs."""
 
@@ -94,7 +101,7 @@ class TransformJob:
         self._page = page
 
     async def __call__(self, context: RunContext) -> RunCounts:
-        """Recompute page by page; each page and its checkpoint commit together.
+        """Recompute page by page; each page and its checkpoint commit together, in order.
 
         Raises:
             PermanentError: the parameters are wrong, or name a type without rules.
@@ -105,14 +112,24 @@ class TransformJob:
         if parameters.priority:
             return await self._run_simulation(context, entity, parameters)
         checkpoint = context.run.checkpoint or {}
-        counts = RunCounts.model_validate(checkpoint.get("counts", {}))
+        context.counts = RunCounts.model_validate(checkpoint.get("counts", {}))
         total = await self._count(parameters)
-        async for ids in self._pages(parameters, after=checkpoint.get("after", "")):
-            counts = await self._do_page(context, entity, ids, parameters=parameters, counts=counts)
-            await context.report(counts, total=total, message=_describe(context.run, counts))
+        results = side_by_side(
+            self._pages(parameters, after=checkpoint.get("after", "")),
+            partial(self._do_page, context, entity, parameters),
+            at_once=self._at_once(context.run, entity),
+        )
+        async with aclosing(results):
+            async for counts in results:
+                message = _describe(context.run, counts)
+                await context.report(counts, total=total, message=message)
         if context.run.dry_run:
-            get_logger().info("transform_previewed", message=_describe(context.run, counts))
-        return counts
+            get_logger().info("transform_previewed", message=_describe(context.run, context.counts))
+        return context.counts
+
+    def _at_once(self, run: Run, entity: Entity) -> int:
+        is_independent = not run.dry_run and self._recompute.is_independent(entity)
+        return PAGES_AT_ONCE if is_independent else 1
 
     async def _with_cursor(self, parameters: TransformParameters) -> TransformParameters:
         """Turn `incremental` into a time: of when the last complete run began, not ended (C-11)."""
@@ -153,20 +170,24 @@ class TransformJob:
         self,
         context: RunContext,
         entity: Entity,
-        ids: list[str],
-        *,
         parameters: TransformParameters,
-        counts: RunCounts,
+        ids: list[str],
+        turn: Turn,
     ) -> RunCounts:
+        """Recompute a page; return what the run has counted up to it."""
+        await turn.to_lock()
         if context.run.dry_run:
             async with self._database.connection() as connection:
                 tally = await self._recompute.preview(
                     connection, entity, ids, once=parameters.is_everything
                 )
-            return _add(counts, tally)
+            return _add(context.counts, tally)
         async with context.transaction() as transaction:
-            tally = await self._recompute.apply(transaction, entity, ids, run_id=context.run.run_id)
-            counts = _add(counts, tally)
+            tally = await self._recompute.apply(
+                transaction, entity, ids, run_id=context.run.run_id, turn=turn
+            )
+            await turn.to_commit(transaction.nudge)
+            counts = _add(context.counts, tally)
             state: dict[str, Any] = {"after": ids[-1], "counts": counts.model_dump()}
             await context.checkpoint(state, transaction=transaction)
         tally.publish(entity.entity_type)

@@ -36,6 +36,7 @@ from transformer.domain.outcomes import FLAGS, REASONS, SCORE, STATUS, Outcomes
 from transformer.domain.references import Use
 from transformer.handlers.identify import Identify, Plan
 from transformer.handlers.refer import Refer, Values
+from transformer.handlers.side_by_side import Turn
 from transformer.ports import BronzeReader, Merger, SilverStore
 
 _EVENTS = TypeAdapter(list[SilverChanged])
@@ -122,6 +123,13 @@ class Recompute:
         self._merger = merger
         self._limits = limits
 
+    def is_independent(self, entity: Entity) -> bool:
+        """Tell whether what becomes of an entity of this type depends on no other entity.
+
+        Then its lock is the only one that a recomputation takes.
+        """
+        return entity.identity is None and not self._refer.concerns(entity)
+
     async def apply(
         self,
         transaction: Transaction,
@@ -130,6 +138,7 @@ class Recompute:
         *,
         causes: Causes | None = None,
         run_id: str | None = None,
+        turn: Turn | None = None,
     ) -> Tally:
         """Recompute entities and publish `silver.changed` for those that readers see differently.
 
@@ -145,10 +154,13 @@ class Recompute:
             causes: The events that asked for it, by the same ids.
             run_id: The run that asked for it. A run writes every row again that differs, whatever
                 silver remembers: so it mends what somebody else has touched.
+            turn: The place among pages side by side; it is told when everything is locked.
         """
         await self._refer.hold(transaction.connection, entity)
         plan = await self._identify.resolve(transaction.connection, entity, entity_ids)
-        return await self._recompute(transaction, entity, plan, causes=causes or {}, run_id=run_id)
+        return await self._recompute(
+            transaction, entity, plan, causes=causes or {}, run_id=run_id, turn=turn
+        )
 
     async def apply_plan(
         self, transaction: Transaction, entity: Entity, plan: Plan, *, run_id: str
@@ -165,15 +177,22 @@ class Recompute:
         *,
         causes: Causes,
         run_id: str | None = None,
+        turn: Turn | None = None,
     ) -> Tally:
         started = time.monotonic()
         connection = transaction.connection
         tally = Tally()
         flipped: Values = set()
         states = await self._silver.lock(connection, entity, plan.ids)
+        if turn is not None:
+            turn.locked()
         if run_id is not None:
             states = {key: replace(state, state_hash=None) for key, state in states.items()}
-        async for ids, changes, uses in self._changes(connection, entity, plan, states=states):
+        # Beside another page, the next chunk would be a third one in memory.
+        ahead = turn is None or turn.is_alone
+        async for ids, changes, uses in self._changes(
+            connection, entity, plan, states=states, ahead=ahead
+        ):
             before = await self._refer.before(connection, entity, changes)
             with span("write silver", {"entity_type": entity.entity_type, "records": len(ids)}):
                 await self._silver.apply(connection, entity, changes, run_id=run_id)
@@ -230,17 +249,26 @@ class Recompute:
         plan: Plan,
         *,
         states: Mapping[str, State],
+        ahead: bool = True,
     ) -> AsyncGenerator[tuple[list[str], Changes, list[Use]]]:
         sizes = await self._bronze.sizes(connection, entity.entity_type, plan.records_of(plan.ids))
         chunks = cut(plan.ids, plan.sum_by_entity(sizes), self._limits)
-        async for chunk, outcomes in self._merged(connection, entity, plan, chunks=chunks):
+        async for chunk, outcomes in self._merged(
+            connection, entity, plan, chunks=chunks, ahead=ahead
+        ):
             checked, uses = await self._refer.check(connection, entity, plan.date(outcomes))
             yield chunk, compare(states, checked), uses
 
     async def _merged(
-        self, connection: Connection, entity: Entity, plan: Plan, *, chunks: Iterable[list[str]]
+        self,
+        connection: Connection,
+        entity: Entity,
+        plan: Plan,
+        *,
+        chunks: Iterable[list[str]],
+        ahead: bool,
     ) -> AsyncGenerator[tuple[list[str], Outcomes]]:
-        """Merge chunk by chunk, each while the caller writes the one before.
+        """Merge chunk by chunk; with `ahead`, each while the caller writes the one before.
 
         So two chunks are in memory, and the database waits for the processor no more than it must.
         """
@@ -252,7 +280,7 @@ class Recompute:
                 work = self._merger.merge(entity, chunk, plan.assign(heads))
                 # A generator cannot hold a task group; the task is awaited or cancelled below.
                 task = asyncio.ensure_future(work)  # noqa: TID251
-                before, merging = merging, (chunk, task)
+                before, merging = (merging, (chunk, task)) if ahead else ((chunk, task), None)
                 if before is not None:
                     yield before[0], await before[1]
             if merging is not None:

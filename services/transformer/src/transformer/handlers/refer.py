@@ -31,6 +31,10 @@ class Refer:
             for reference in entity.config.references:
                 self._targets.setdefault(reference.entity_type, set()).add(reference.column)
 
+    def concerns(self, entity: Entity) -> bool:
+        """Tell whether entities of a type refer to others, or others may refer to them."""
+        return bool(entity.config.references) or entity.entity_type in self._targets
+
     async def hold(self, connection: Connection, entity: Entity) -> None:
         """Keep what the entity refers to as it is until the transaction ends."""
         for entity_type in sorted({item.entity_type for item in entity.config.references}):
