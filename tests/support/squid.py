@@ -48,6 +48,7 @@ class Squid:
         self._home = Path(tempfile.mkdtemp(prefix="penstock-squid-"))
         self._home.chmod(0o755)
         self.port, self.tls_port = _free_port(), _free_port()
+        self._name = f"penstock{self.port}"  # several of one name share their memory
         shutil.copy(certificate, self._home / "server.pem")
         (self._home / "password").write_text(PASSWORD)
         for scheme in schemes:
@@ -63,7 +64,7 @@ class Squid:
         """Start the proxy and wait until it answers."""
         with (self._home / "squid.log").open("ab") as log:
             self._process = subprocess.Popen(
-                (_find("squid"), "-N", "-f", self._home / "squid.conf"),
+                (_find("squid"), "-N", "-n", self._name, "-f", self._home / "squid.conf"),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -72,15 +73,18 @@ class Squid:
         deadline = time.monotonic() + _START_SECONDS
         while not (_is_listening(self.port) and _is_listening(self.tls_port)):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                text = (self._home / "squid.log").read_text()[-800:]
+                text = (self._home / "cache.log").read_text()[-800:]
                 raise MissingServerError(f"Squid did not start: {text}")
             time.sleep(0.02)
 
     def remove(self) -> None:
         """End the proxy and delete what it wrote."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        for segment in Path("/dev/shm").glob(f"{self._name}-*"):
+            segment.unlink(missing_ok=True)
         shutil.rmtree(self._home, ignore_errors=True)
 
     def requests(self) -> list[list[str]]:

@@ -27,12 +27,13 @@ CHALLENGES = refusal(f"NTLM {CHALLENGE}")
 DATA = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
 
 
-async def opened(proxy: ScriptedProxy, base_url: str = "https://api.example") -> HttpClient:
+async def opened(
+    proxy: ScriptedProxy, base_url: str = "https://api.example", *, connect_seconds: float = 10
+) -> HttpClient:
     document: dict[str, Any] = {
         "base_url": base_url,
         "retry": {"attempts": 1},
-        "connect_timeout_seconds": 0.3,
-        "timeout_seconds": 0.3,
+        "connect_timeout_seconds": connect_seconds,
         "proxy": {"url": "env:PROXY_URL", "username": "env:PROXY_USER", "password": "env:PROXY_PW"},
     }
     keys = {
@@ -87,7 +88,7 @@ async def test_each_fault_has_its_sentence_and_leaves_no_connection(
     script: list[bytes | None], kind: type[PenstockError], told: str
 ) -> None:
     async with ScriptedProxy([script]).running() as proxy:
-        client = await opened(proxy)
+        client = await opened(proxy, connect_seconds=0.3 if None in script else 10)
         with pytest.raises(kind) as caught:
             await client.fetch("/prices")
 
