@@ -1,5 +1,6 @@
 from collections.abc import Generator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.wrds_mirror import CRSP
-from wrds_sync.adapters import version_inspector
+from wrds_sync.adapters import row_buckets
 from wrds_sync.adapters.version_inspector import VersionInspector, compare_files
 from wrds_sync.domain.datasets import Dataset, Rules
 from wrds_sync.domain.restatements import PartitionChange
 from wrds_sync.domain.tables import Selection, TableRef
-from wrds_sync.errors import ChecksumError
+from wrds_sync.errors import ChecksumError, DiskFullError
 
 KEYED = Dataset(
     name="d",
@@ -29,10 +30,10 @@ KEYLESS = Dataset(
 
 
 @pytest.fixture(autouse=True, scope="module")
-def joined_in_parts() -> Generator[None]:
-    """Have these few rows joined in several parts, as millions are."""
+def dealt_into_buckets() -> Generator[None]:
+    """Have these few rows dealt into several buckets, as millions are."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(version_inspector, "_JOINED_ROWS", 1)
+        patch.setattr(row_buckets, "BUCKET_ROWS", 1)
         yield
 
 
@@ -82,6 +83,14 @@ def test_a_whole_new_and_a_whole_lost_partition(tmp_path: Path) -> None:
     lost = compare_files(path, None, dataset=KEYED, year=2024)
     assert (new.added, new.removed, new.is_restatement) == (2, 0, False)
     assert (lost.added, lost.removed, lost.is_restatement) == (0, 2, True)
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = partial(Path("/dev/full").open, "wb", buffering=0)
+    monkeypatch.setattr(row_buckets, "TemporaryFile", lambda **_: full())
+
+    with pytest.raises(DiskFullError):
+        compare(tmp_path, {"k": [1]}, {"k": [2]}, KEYED)
 
 
 versions = st.dictionaries(st.integers(0, 30), st.integers(0, 3), max_size=20)
