@@ -1,11 +1,19 @@
 """A proxy, or a site, that says what a test has written down and then closes or falls silent."""
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 
-ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+# A challenge as Samba's ntlm_auth makes it.
+CHALLENGE = base64.b64encode(
+    bytes.fromhex(
+        "4e544c4d53535000020000000400040038000000358282e20123456789abcdef00000000000000002c002c003c"
+        "000000060100000000000f56004d000200040056004d000100040056004d00040000000300040076006d000700"
+        "0800ec9882047add010000000000"
+    )
+).decode()
 
 
 def refusal(*offers: str, body: bytes = b"who are you?", more: str = "") -> bytes:

@@ -9,21 +9,15 @@ from chassis.clock import SystemClock
 from chassis.errors import PenstockError
 from chassis.http import HttpClient, HttpConfig, open_client
 from chassis.http.errors import ApiAccessError, HttpUnavailableError
+from chassis.http.proxy.gate import REFUSED
 from tests.support.sample_api import Keys
-from tests.support.scripted_proxy import ScriptedProxy, refusal
+from tests.support.scripted_proxy import CHALLENGE, ScriptedProxy, refusal
 
 pytestmark = pytest.mark.covers("S1-11")
 
-# A challenge as Samba's ntlm_auth makes it.
-CHALLENGE = base64.b64encode(
-    bytes.fromhex(
-        "4e544c4d53535000020000000400040038000000358282e20123456789abcdef00000000000000002c002c003c"
-        "000000060100000000000f56004d000200040056004d000100040056004d00040000000300040076006d000700"
-        "0800ec9882047add010000000000"
-    )
-).decode()
 ASKS = refusal("NTLM", 'Basic realm="maple"')
 CHALLENGES = refusal(f"NTLM {CHALLENGE}")
+REJECTED = "oQcwBaADCgEC"  # SPNEGO's own word for no
 DATA = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
 
 
@@ -66,6 +60,21 @@ async def opened(
             [refusal(f"NTLM {CHALLENGE[:40]}")],
             HttpUnavailableError,
             "the proxy's challenge cannot be understood",
+        ),
+        (
+            [CHALLENGES, CHALLENGES],
+            ApiAccessError,
+            REFUSED,
+        ),
+        (
+            [CHALLENGES, refusal(f"NTLM {CHALLENGE}", more="Connection: close\r\n")],
+            ApiAccessError,
+            REFUSED,
+        ),
+        (
+            [refusal(f"Negotiate {CHALLENGE}"), refusal(f"Negotiate {REJECTED}")],
+            ApiAccessError,
+            REFUSED,
         ),
         (
             [refusal("NTLM", body=bytes(2_000_000))],

@@ -38,6 +38,7 @@ async def attempted(gate: LogonGate, error: Exception | None = None) -> bool:
     with contextlib.suppress(ProxyFault):
         async with gate.attempt():
             is_open = True
+            await asyncio.sleep(0)
             if error is not None:
                 raise error
     return is_open
@@ -103,6 +104,14 @@ async def test_who_waits_at_the_gate_hears_of_the_refusal_and_says_nothing(
         return await attempted(gate, LogonRefusal("no"))
 
     assert sorted(await asyncio.gather(*(refused() for _ in range(5)))) == [False] * 4 + [True]
+
+
+async def test_who_waits_while_the_proxy_breaks_off_says_nothing_either(gate: LogonGate) -> None:
+    async def broken() -> bool:
+        return await attempted(gate, ProxyFault("broken"))
+
+    assert sorted(await asyncio.gather(*(broken() for _ in range(5)))) == [False] * 4 + [True]
+    assert await attempted(gate)  # after its back-off
 
 
 async def test_a_gate_belongs_to_one_password_of_one_user_at_one_proxy(clock: HandClock) -> None:

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from chassis.clock import Clock
 from chassis.http.proxy.address import Proxy
-from chassis.http.proxy.errors import LogonRefusal
+from chassis.http.proxy.errors import LogonRefusal, ProxyFault
 
 REFUSED_SECONDS = 300.0
 """First rest after a refusal; it doubles with each further one."""
@@ -37,6 +37,7 @@ class LogonGate:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._refusals = 0
+        self._faults = 0
         self._rests_until = float("-inf")
         self._proven_until = float("-inf")
 
@@ -47,13 +48,18 @@ class LogonGate:
         Raises:
             LogonRefusal: an earlier one was refused and the rest is not over; nothing was sent.
                 Or this one was refused.
+            ProxyFault: the proxy broke off one that went on meanwhile; nothing was sent. So it is
+                not tried again until whoever waited has backed off.
         """
         if self._clock.monotonic() < self._proven_until:
             async with self._watched():
                 yield
             return
+        faults = self._faults
         async with self._lock:
             self._check()
+            if self._faults != faults:
+                raise ProxyFault("the proxy has just broken off another log-on")
             async with self._watched():
                 yield
 
@@ -73,6 +79,9 @@ class LogonGate:
             self._refusals += 1
             self._proven_until = float("-inf")
             self._rests_until = self._clock.monotonic() + min(doubled, REFUSED_CAP_SECONDS)
+            raise
+        except ProxyFault:
+            self._faults += 1
             raise
         self._refusals = 0
         self._rests_until = float("-inf")

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chassis.http.proxy.address import Account
-from chassis.http.proxy.errors import ProxyFault, ProxyRefusal
+from chassis.http.proxy.errors import LogonRefusal, ProxyFault, ProxyRefusal
+from chassis.http.proxy.gate import REFUSED
 
 if TYPE_CHECKING:
     import spnego
@@ -86,13 +87,17 @@ class Logon:
 
         Raises:
             ProxyFault: the challenge is not one.
+            LogonRefusal: likewise, after the password has been proven or not: so some refuse.
         """
+        was_told = self.is_told
         self._said += 1
         if self._context is None:
             return basic(self._account)
         try:
             token = self._context.step(base64.b64decode(challenge, validate=True) or None)
         except _mistakes() as error:
+            if was_told:
+                raise LogonRefusal(REFUSED) from error
             raise ProxyFault("the proxy's challenge cannot be understood") from error
         return f"{_NAMES[self.scheme]} {base64.b64encode(token or b'').decode()}"
 
@@ -123,4 +128,5 @@ def _context(scheme: Scheme, account: Account, proxy_host: str) -> "spnego.Conte
 def _mistakes() -> tuple[type[Exception], ...]:
     from spnego.exceptions import SpnegoError  # noqa: PLC0415 - as above
 
-    return (SpnegoError, ValueError, IndexError, struct.error)
+    # It reads what comes from the network without checking every field first.
+    return (SpnegoError, ValueError, LookupError, OverflowError, struct.error)

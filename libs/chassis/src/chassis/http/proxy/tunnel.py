@@ -94,10 +94,16 @@ class TunnelBackend(httpcore.AsyncNetworkBackend):
         proxy = self._proxy
         try:
             stream = await self._network.connect_tcp(proxy.host, proxy.port)
-            # It closes the connection where the handshake fails.
-            return await stream.start_tls(self._trust, proxy.host) if proxy.is_tls else stream
+            return await self._secured(stream) if proxy.is_tls else stream
         except httpcore.NetworkError as error:
             raise ProxyFault("no connection to the proxy") from error
+
+    async def _secured(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
+        try:
+            return await stream.start_tls(self._trust, self._proxy.host)
+        except BaseException:
+            await stream.aclose()
+            raise
 
     async def _proven(self, line: Line, target: str, logon: Logon) -> Answer:
         """Return what the proxy says once it knows who we are."""
@@ -109,12 +115,12 @@ class TunnelBackend(httpcore.AsyncNetworkBackend):
                     _demand_tunnel(answer)  # within the gate: an outage proves no password
                 return answer
             challenge = answer.offers.get(logon.scheme, "")
-            if not challenge:
+            if not challenge or not line.is_reusable:
                 break
-            if not line.is_reusable:
-                raise ProxyFault("the proxy closes the connection in the middle of a log-on")
         if logon.is_told:
             raise LogonRefusal(REFUSED)
+        if challenge:
+            raise ProxyFault("the proxy closes the connection in the middle of a log-on")
         self.scheme = None
         raise ProxyFault("the proxy does not go on with the log-on that it has offered")
 
