@@ -25,6 +25,12 @@ class BronzeReader(Protocol):
         """Return the heads of entities, tombstones included, as of now, in one statement."""
         ...
 
+    async def heads_within(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str], *, limit: int
+    ) -> list[Head] | None:
+        """Return the same if the records have no more bytes than that, about; else None."""
+        ...
+
     async def sizes(
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
     ) -> dict[str, int]:

@@ -1,7 +1,9 @@
 """Reads the bronze tables, which belong to the ingestor; never writes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+
+import asyncpg
 
 from chassis.db import Connection
 from transformer.domain.records import Head
@@ -22,18 +24,15 @@ class PostgresBronze:
     ) -> list[Head]:
         """Return the heads of entities, tombstones included, as of now, in one statement."""
         rows = await connection.fetch(self._place(_HEADS), entity_type, list(entity_ids))
-        return [
-            Head(
-                entity_id=row["entity_id"],
-                source_system=row["source_system"],
-                external_id=row["external_id"],
-                version=row["version"],
-                is_deleted=row["is_deleted"],
-                stored_at=row["stored_at"],
-                document=row["document"],
-            )
-            for row in rows
-        ]
+        return _read(rows)
+
+    async def heads_within(
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str], *, limit: int
+    ) -> list[Head] | None:
+        """Return the same if the records have no more bytes than that, about; else None."""
+        query = self._place(_HEADS_WITHIN)
+        rows = await connection.fetch(query, entity_type, list(entity_ids), limit)
+        return _read(rows) if all(row["fits"] for row in rows[:1]) else None
 
     async def sizes(
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
@@ -70,6 +69,21 @@ class PostgresBronze:
         return found
 
 
+def _read(rows: Iterable[asyncpg.Record]) -> list[Head]:
+    return [
+        Head(
+            entity_id=row["entity_id"],
+            source_system=row["source_system"],
+            external_id=row["external_id"],
+            version=row["version"],
+            is_deleted=row["is_deleted"],
+            stored_at=row["stored_at"],
+            document=row["document"],
+        )
+        for row in rows
+    ]
+
+
 _HEADS = """
 select h.entity_id, h.source_system, h.external_id, h.version, h.is_deleted,
        h.ingested_at as stored_at, r.raw_data::text as document
@@ -86,6 +100,20 @@ from bronze.heads h
 join bronze.raw_entities r on r.ingested_at = h.ingested_at and r.id = h.raw_id
 where h.entity_type = $1 and h.entity_id = any($2)
 group by h.entity_id
+"""
+
+_HEADS_WITHIN = """
+select entity_id, source_system, external_id, version, is_deleted, stored_at,
+       case when total <= $3::bigint then raw_data::text end as document,
+       total <= $3::bigint as fits
+from (
+    select h.entity_id, h.source_system, h.external_id, h.version, h.is_deleted,
+           h.ingested_at as stored_at, r.raw_data,
+           sum(coalesce(r.size_bytes, pg_column_size(r.raw_data), 0)) over () as total
+    from bronze.heads h
+    join bronze.raw_entities r on r.ingested_at = h.ingested_at and r.id = h.raw_id
+    where h.entity_type = $1 and h.entity_id = any($2)
+) found
 """
 
 _PAGE = """

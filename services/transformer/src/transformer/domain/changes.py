@@ -88,15 +88,16 @@ class Changes:
         return self.frame.filter(IS_VISIBLE)
 
 
-def compare(states: Mapping[str, State], outcomes: Outcomes) -> Changes:
+def compare(states: Mapping[str, State], outcomes: Outcomes, *, is_repair: bool = False) -> Changes:
     """Find out what must be written.
 
     An outcome equal to the stored state, down to the bronze versions behind it, needs nothing:
-    that is what makes redelivered events harmless.
+    that is what makes redelivered events harmless. A repair does not rely on it.
     """
-    differs = pl.col("@was_state").ne_missing(pl.col(STATE_HASH))
+    differs = pl.lit(is_repair) | pl.col("@was_state").ne_missing(pl.col(STATE_HASH))
+    stored = _lay_out(states, outcomes.frame[ENTITY])
     changed = (
-        outcomes.frame.join(_lay_out(states), on=ENTITY, how="left", maintain_order="left")
+        outcomes.frame.join(stored, on=ENTITY, how="left", maintain_order="left")
         .filter(differs)
         .with_columns(
             pl.col(WAS).fill_null(Status.RETIRED.value), pl.col("@was_version").fill_null(0)
@@ -115,24 +116,29 @@ def compare(states: Mapping[str, State], outcomes: Outcomes) -> Changes:
     return Changes(frame, outcomes.children, len(outcomes) - frame.height)
 
 
-def _lay_out(states: Mapping[str, State]) -> pl.DataFrame:
-    rows = [
-        (
-            entity_id,
-            state.status.value,
-            state.version,
-            state.content_hash,
-            state.state_hash,
-            None
-            if state.quality is None
-            else f"{state.quality[0]} {','.join(state.quality[1])} {state.quality[2]}",
-        )
-        for entity_id, state in states.items()
-    ]
-    return pl.DataFrame(rows, schema={ENTITY: pl.String(), **_STATE}, orient="row")
+def _lay_out(states: Mapping[str, State], entity_ids: pl.Series) -> pl.DataFrame:
+    ids = [entity_id for entity_id in entity_ids if entity_id in states]
+    found = [states[entity_id] for entity_id in ids]
+    columns = (
+        ids,
+        [state.status.value for state in found],
+        [state.version for state in found],
+        [state.content_hash for state in found],
+        [state.state_hash for state in found],
+        [_quality_of(state) for state in found],
+    )
+    schema = {ENTITY: pl.String(), **_STATE}
+    return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema)
+
+
+def _quality_of(state: State) -> str | None:
+    if state.quality is None:
+        return None
+    score, flags, ruleset_version = state.quality
+    return f"{score} {','.join(flags)} {ruleset_version}"
 
 
 def _quality(entity: Entity) -> pl.Expr:
-    """Return the quality of outcomes in the form in which `_lay_out` has that of states."""
+    """Return the quality of outcomes in the form in which `_quality_of` has that of a state."""
     rules = pl.lit(str(entity.config.ruleset_version))
     return pl.concat_str(SCORE, pl.col(FLAGS).list.join(","), rules, separator=" ")

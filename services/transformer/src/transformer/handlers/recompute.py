@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -33,6 +33,7 @@ from transformer.domain.chunks import ChunkLimits, cut
 from transformer.domain.entity import Entity
 from transformer.domain.frames import ENTITY
 from transformer.domain.outcomes import FLAGS, REASONS, SCORE, STATUS, Outcomes
+from transformer.domain.records import Head
 from transformer.domain.references import Use
 from transformer.handlers.identify import Identify, Plan
 from transformer.handlers.refer import Refer, Values
@@ -186,13 +187,12 @@ class Recompute:
         states = await self._silver.lock(connection, entity, plan.ids)
         if turn is not None:
             turn.locked()
-        if run_id is not None:
-            states = {key: replace(state, state_hash=None) for key, state in states.items()}
         # Beside another page, the next chunk would be a third one in memory.
         ahead = turn is None or turn.is_alone
-        async for ids, changes, uses in self._changes(
-            connection, entity, plan, states=states, ahead=ahead
-        ):
+        found = self._changes(
+            connection, entity, plan, states=states, is_repair=run_id is not None, ahead=ahead
+        )
+        async for ids, changes, uses in found:
             before = await self._refer.before(connection, entity, changes)
             with span("write silver", {"entity_type": entity.entity_type, "records": len(ids)}):
                 await self._silver.apply(connection, entity, changes, run_id=run_id)
@@ -249,24 +249,37 @@ class Recompute:
         plan: Plan,
         *,
         states: Mapping[str, State],
+        is_repair: bool = False,
         ahead: bool = True,
     ) -> AsyncGenerator[tuple[list[str], Changes, list[Use]]]:
-        sizes = await self._bronze.sizes(connection, entity.entity_type, plan.records_of(plan.ids))
-        chunks = cut(plan.ids, plan.sum_by_entity(sizes), self._limits)
-        async for chunk, outcomes in self._merged(
-            connection, entity, plan, chunks=chunks, ahead=ahead
-        ):
+        async for chunk, outcomes in self._merged(connection, entity, plan, ahead=ahead):
             checked, uses = await self._refer.check(connection, entity, plan.date(outcomes))
-            yield chunk, compare(states, checked), uses
+            yield chunk, compare(states, checked, is_repair=is_repair), uses
+
+    async def _chunks(
+        self, connection: Connection, entity: Entity, plan: Plan
+    ) -> AsyncGenerator[tuple[list[str], list[Head]]]:
+        """Read entity by entity, as many at a time as the limits allow.
+
+        Records are small as a rule, so they are asked for; only if there is too much of them their
+        sizes are.
+        """
+        kind, limits = entity.entity_type, self._limits
+        for start in range(0, len(plan.ids), limits.entities):
+            ids = list(plan.ids[start : start + limits.entities])
+            records = plan.records_of(ids)
+            heads = await self._bronze.heads_within(
+                connection, kind, records, limit=limits.size_bytes
+            )
+            if heads is not None:
+                yield ids, heads
+                continue
+            sizes = plan.sum_by_entity(await self._bronze.sizes(connection, kind, records))
+            for chunk in cut(ids, sizes, limits):
+                yield chunk, await self._bronze.heads(connection, kind, plan.records_of(chunk))
 
     async def _merged(
-        self,
-        connection: Connection,
-        entity: Entity,
-        plan: Plan,
-        *,
-        chunks: Iterable[list[str]],
-        ahead: bool,
+        self, connection: Connection, entity: Entity, plan: Plan, *, ahead: bool
     ) -> AsyncGenerator[tuple[list[str], Outcomes]]:
         """Merge chunk by chunk; with `ahead`, each while the caller writes the one before.
 
@@ -274,9 +287,7 @@ class Recompute:
         """
         merging: tuple[list[str], asyncio.Future[Outcomes]] | None = None
         try:
-            for chunk in chunks:
-                records = plan.records_of(chunk)
-                heads = await self._bronze.heads(connection, entity.entity_type, records)
+            async for chunk, heads in self._chunks(connection, entity, plan):
                 work = self._merger.merge(entity, chunk, plan.assign(heads))
                 # A generator cannot hold a task group; the task is awaited or cancelled below.
                 task = asyncio.ensure_future(work)  # noqa: TID251
