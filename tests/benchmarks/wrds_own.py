@@ -18,7 +18,7 @@ import structlog
 
 from tests.support.wrds_server import WrdsServer
 from tests.support.wrds_server_client import opened
-from wrds_sync.adapters.parquet_writer import ParquetFile, RowGroups
+from wrds_sync.adapters.parquet_writer import ParquetFile, RowGroups, group_bytes
 from wrds_sync.domain.tables import PartitionRange, Selection, TableRef
 
 
@@ -34,7 +34,7 @@ async def copy(url: str, schema: str, table: str, folder: Path) -> None:
 
 def encode(rows: pa.Table, target: Path) -> None:
     """Write rows as a copy does, when they have been received and read."""
-    file, groups = ParquetFile(target, rows.schema), RowGroups()
+    file, groups = ParquetFile(target, rows.schema), RowGroups(size=group_bytes(rows.num_columns))
     for batch in rows.to_batches(max_chunksize=8192):
         if group := groups.add(batch):
             file.write(group)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wrds_sync.adapters.parquet_writer import ParquetFile, RowGroups, bounds
+from wrds_sync.adapters.parquet_writer import ParquetFile, RowGroups, bounds, group_bytes
 from wrds_sync.errors import DiskFullError, UnstorableValueError
 
 SCHEMA = pa.schema([("name", pa.string()), ("date", pa.date32()), ("price", pa.decimal128(11, 5))])
@@ -47,6 +47,10 @@ def test_a_group_is_full_by_bytes_however_few_rows_there_are() -> None:
     groups = RowGroups(rows=1_000_000, size=100)
 
     assert groups.add(batch("a", "b", "c", "d")) is not None
+
+
+def test_few_columns_make_short_groups() -> None:
+    assert [group_bytes(columns) >> 20 for columns in (1, 20, 202)] == [16, 20, 24]
 
 
 def test_each_group_is_a_row_group_with_statistics_of_every_column(tmp_path: Path) -> None:

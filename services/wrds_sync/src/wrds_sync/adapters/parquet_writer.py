@@ -15,10 +15,8 @@ from wrds_sync.adapters.durable import disk_errors
 from wrds_sync.errors import UnstorableValueError
 
 GROUP_ROWS = 131_072
-GROUP_BYTES = 24 * 1024 * 1024
-"""Of Arrow memory. Two groups exist at a time: one is filled while the other is encoded. The last
-one is encoded when the archive has said all, and nothing overlaps with it.
-"""
+_COLUMN_BYTES = 1024 * 1024
+_LEAST_GROUP_BYTES, _MOST_GROUP_BYTES = 16 * _COLUMN_BYTES, 24 * _COLUMN_BYTES
 
 _COMPRESSION_LEVEL = 1
 """zstd: the third level costs a quarter more time for files that are 2 to 5 % smaller."""
@@ -27,10 +25,20 @@ _SAMPLE_ROWS = 20_000
 _DISTINCT_SHARE = 0.5
 
 
+def group_bytes(columns: int) -> int:
+    """Return at how much Arrow memory a row group is full: about a page of each column.
+
+    Two groups exist at a time: one is filled while the other is encoded. The last one is encoded
+    when the archive has said all, and nothing overlaps with it: it is to be short. Of many columns
+    short groups are dear.
+    """
+    return min(max(columns * _COLUMN_BYTES, _LEAST_GROUP_BYTES), _MOST_GROUP_BYTES)
+
+
 class RowGroups:
     """Collects batches until they make a row group."""
 
-    def __init__(self, *, rows: int = GROUP_ROWS, size: int = GROUP_BYTES) -> None:
+    def __init__(self, *, size: int, rows: int = GROUP_ROWS) -> None:
         self._limit_rows, self._limit_bytes = rows, size
         self._batches: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
@@ -59,7 +67,7 @@ class ParquetFile:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path
-        self._schema = schema
+        self.schema = schema
         self._sink: pa.NativeFile | None = None
         self._writer: pq.ParquetWriter | None = None
 
@@ -69,7 +77,7 @@ class ParquetFile:
         Raises:
             DiskFullError: no room.
         """
-        group = pa.Table.from_batches(batches, self._schema)
+        group = pa.Table.from_batches(batches, self.schema)
         with disk_errors(self._path.name):
             self._opened(group).write_table(group, row_group_size=max(1, group.num_rows))
         return int(group.num_rows)
@@ -82,7 +90,7 @@ class ParquetFile:
         """
         with disk_errors(self._path.name):
             # Not `schema.empty_table()`: it would import pandas, half a second and 40 MB.
-            writer = self._opened(pa.Table.from_batches([], self._schema))
+            writer = self._opened(pa.Table.from_batches([], self.schema))
             writer.add_key_value_metadata(facts)
             writer.close()
             self._close()
@@ -104,7 +112,7 @@ class ParquetFile:
             self._sink = pa.OSFile(str(self._path), "wb")
             self._writer = pq.ParquetWriter(
                 self._sink,
-                self._schema,
+                self.schema,
                 compression="zstd",
                 compression_level=_COMPRESSION_LEVEL,
                 use_dictionary=_with_dictionary(first),

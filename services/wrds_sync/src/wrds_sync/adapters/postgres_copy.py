@@ -2,7 +2,7 @@
 all three at the same time and in bounded memory.
 
 The event loop only receives. Parsing and encoding run in threads of the copier's own, outside the
-interpreter's lock; everything in flight is counted (see `_AHEAD` and `GROUP_BYTES`), so a slow disk
+interpreter's lock; everything in flight is counted (see `_AHEAD` and `group_bytes`), so a slow disk
 makes the server wait, not the memory grow.
 """
 
@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 from chassis.db import Connection
-from wrds_sync.adapters.parquet_writer import ParquetFile, RowGroups
+from wrds_sync.adapters.parquet_writer import ParquetFile, RowGroups, group_bytes
 from wrds_sync.adapters.postgres_copy_blocks import Blocks
 from wrds_sync.errors import QueryTimeoutError, SourceUnavailableError
 
@@ -268,7 +268,7 @@ class _Writing:
         self._threads = threads
         self._file = file
         self._on_rows = on_rows
-        self._groups = RowGroups()
+        self._groups = RowGroups(size=group_bytes(len(file.schema)))
         self._current: asyncio.Future[int] | None = None
         self.rows = 0
 
