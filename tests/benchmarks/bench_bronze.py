@@ -6,6 +6,7 @@ Baseline: asyncpg's COPY of the same rows into the same, equally empty and equal
 entity, and numbers the version. Same process, same batches, same rows; rounds interleaved.
 """
 
+import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,7 +28,7 @@ from penstock.stack import PartName, Stack, read_settings
 from tests.benchmarks.report import Result, median_ratio
 from tests.support.hub import open_database
 
-RECORDS = 1_000_000
+RECORDS = int(os.environ.get("BENCH_BRONZE_RECORDS", "1000000"))  # noqa: TID251 - a script's option
 BATCH = 5_000
 ROUNDS = 2
 

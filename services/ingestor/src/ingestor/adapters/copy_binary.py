@@ -6,36 +6,35 @@ a whole column shares is made once, too.
 """
 
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain, repeat
+from itertools import chain, repeat, takewhile
 from struct import Struct
 from typing import TypeAlias, TypeVar
 
-from ingestor.domain.versions import Document
+Fields: TypeAlias = list[bytes] | bytes
+"""Of a column: length and value, for each row or for all of them."""
 
-Fields: TypeAlias = Sequence[bytes]
-"""Of a column, one for each row: length and value."""
+BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+END = b"\xff\xff"
 
 _Value = TypeVar("_Value")
 
-_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_BLOCK_BYTES = 256 * 1024
-_JSONB_VERSION = 1
+_JSONB_VERSION = b"\x01"
 
 _count = Struct(">h").pack
 _length = Struct(">i").pack
 _integer = Struct(">ii").pack
 _bigint = Struct(">iq").pack
-_jsonb = Struct(">ib").pack
 
 
 def texts(values: Sequence[str | None]) -> Fields:
     """Encode a column of type `text`."""
-    return _fields(values, _text)
+    return _alike(values, _text) or [
+        _NULL if value is None else _length(len(data := value.encode())) + data for value in values
+    ]
 
 
 def integers(values: Sequence[int | None]) -> Fields:
@@ -45,7 +44,9 @@ def integers(values: Sequence[int | None]) -> Fields:
 
 def bigints(values: Sequence[int | None]) -> Fields:
     """Encode a column of type `bigint`."""
-    return _fields(values, lambda value: _bigint(8, value))
+    return _alike(values, lambda value: _bigint(8, value)) or [
+        _NULL if value is None else _bigint(8, value) for value in values
+    ]
 
 
 def booleans(values: Sequence[bool | None]) -> Fields:
@@ -63,42 +64,46 @@ def uuids(values: Sequence[uuid.UUID | None]) -> Fields:
     return _fields(values, lambda value: _length(16) + value.bytes)
 
 
+def document(data: bytes | None) -> bytes:
+    """Encode a field of type `jsonb`."""
+    return _NULL if data is None else b"".join((_length(len(data) + 1), _JSONB_VERSION, data))
+
+
+def joined(columns: Sequence[Fields], count: int) -> list[bytes]:
+    """Make one piece of several columns, for use in more than one table."""
+    return [*map(b"".join, zip(*_each(columns, count), strict=True))]
+
+
+def rows(columns: Sequence[Fields], *, width: int, count: int) -> bytes:
+    """Return rows.
+
+    Args:
+        columns: Or pieces of several; those that are alike in all rows cost least at the front.
+        width: How many columns of the table that makes.
+        count: Of the rows.
+    """
+    alike = [*takewhile(lambda column: isinstance(column, bytes), columns)]
+    heading = b"".join([_count(width), *chain.from_iterable(_each(alike, 1))])
+    others = _each(columns[len(alike) :], count)
+    return b"".join(chain.from_iterable(zip(repeat(heading, count), *others, strict=True)))
+
+
+def _each(columns: Sequence[Fields], count: int) -> list[Iterable[bytes]]:
+    return [repeat(item, count) if isinstance(item, bytes) else item for item in columns]
+
+
 def _text(value: str) -> bytes:
     data = value.encode()
     return _length(len(data)) + data
 
 
 def _fields(values: Sequence[_Value | None], encode: Callable[[_Value], bytes]) -> Fields:
+    return _alike(values, encode) or [_NULL if value is None else encode(value) for value in values]
+
+
+def _alike(values: Sequence[_Value | None], encode: Callable[[_Value], bytes]) -> bytes | None:
+    """Encode what all rows have, if they have the same; none of it is empty."""
     first, last = values[0], values[-1]
-    if first == last and values.count(first) == len(values):
-        return [_NULL if first is None else encode(first)] * len(values)
-    return [_NULL if value is None else encode(value) for value in values]
-
-
-def rows(columns: Sequence[Fields]) -> bytes:
-    """Return a whole COPY of small rows."""
-    pieces = chain.from_iterable(zip(repeat(_count(len(columns))), *columns, strict=False))
-    return b"".join((_SIGNATURE, *pieces, _END))
-
-
-async def rows_with_documents(
-    columns: Sequence[Fields], documents: Iterable[Document | None]
-) -> AsyncGenerator[bytes]:
-    """Yield a COPY whose last column is of type `jsonb`, a block at a time.
-
-    A document that lies outside memory is loaded when its turn comes.
-    """
-    pieces, size = [_SIGNATURE], 0
-    heading = repeat(_count(len(columns) + 1))
-    for row, document in zip(zip(heading, *columns, strict=False), documents, strict=True):
-        pieces += row
-        if document is None:
-            pieces.append(_NULL)
-            continue
-        data = await document.load()
-        pieces += (_jsonb(len(data) + 1, _JSONB_VERSION), data)
-        size += len(data)
-        if size >= _BLOCK_BYTES:
-            yield b"".join(pieces)
-            pieces, size = [], 0
-    yield b"".join((*pieces, _END))
+    if first != last or values.count(first) < len(values):
+        return None
+    return _NULL if first is None else encode(first)

@@ -6,24 +6,14 @@ refuses the first COPY; then, and where there are few, each gets its head on its
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
 from chassis.db import Connection
 from contracts.layers import BronzeOperation
-from ingestor.adapters.copy_binary import Fields, booleans, rows
-from ingestor.adapters.version_rows import (
-    Places,
-    columns,
-    copy_rows,
-    copy_timeout,
-    copy_versions,
-    own_fields,
-    shared_fields,
-)
+from ingestor.adapters.version_rows import Places, columns, copy_heads, copy_rows
 from ingestor.domain.versions import ExternalKey, NewVersion, WriteOutcome, Written
 
 FEWEST_TO_COPY = 100
@@ -60,10 +50,8 @@ async def append_first(
     )
     known = _at(list(stored), found["places"]) if found["places"] else ()
     new = {ordinal: stored[ordinal] for ordinal in ordered if ordinal not in known}
-    if len(new) >= FEWEST_TO_COPY:
-        with contextlib.suppress(asyncpg.UniqueViolationError):
-            return await _copy(connection, new, given=found)
-    return await _insert(connection, new)
+    copied = await _copy(connection, new, given=found) if len(new) >= FEWEST_TO_COPY else None
+    return await _insert(connection, new) if copied is None else copied
 
 
 def _looked_for(keys: Sequence[ExternalKey]) -> list[list[Any]]:
@@ -84,8 +72,11 @@ def _at(ordinals: Sequence[int], places: Iterable[int]) -> set[int]:
 
 async def _copy(
     connection: Connection, versions: Mapping[int, NewVersion], *, given: "asyncpg.Record"
-) -> dict[int, Written]:
-    """Write heads, and then rows; those are made while the server is busy with the heads."""
+) -> dict[int, Written] | None:
+    """Write heads, and then rows; None where somebody else was first with one of them.
+
+    Blocks are made while the server is busy with those before.
+    """
     places = Places(
         versions=list(versions.values()),
         entity_ids=[version.entity_id for version in versions.values()],
@@ -93,40 +84,18 @@ async def _copy(
         raw_ids=given["ids"],
         ingested_at=given["ingested_at"],
     )
-    shared = shared_fields(places)
-    are_sent = asyncio.Event()
-    async with connection.transaction():
-        _, (own, written) = await _beside(
-            _copy_heads(connection, _heads(shared, len(versions)), are_sent=are_sent),
-            work=lambda: (own_fields(places.versions), _written(versions, places)),
-            after=are_sent,
-        )
-    await copy_rows(connection, places.versions, shared | own)
+    sent = asyncio.Event()
+    try:
+        async with connection.transaction():
+            _, written = await _beside(
+                copy_heads(connection, places, sent=sent),
+                work=lambda: _written(versions, places),
+                after=sent,
+            )
+    except asyncpg.UniqueViolationError:
+        return None
+    await copy_rows(connection, places)
     return written
-
-
-def _heads(shared: Mapping[str, Fields], count: int) -> dict[str, Fields]:
-    fields = {_NAMES_OF_HEADS.get(name, name): column for name, column in shared.items()}
-    return fields | {"is_deleted": booleans([False] * count)}
-
-
-async def _copy_heads(
-    connection: Connection, fields: Mapping[str, Fields], *, are_sent: asyncio.Event
-) -> None:
-    data = rows(list(fields.values()))
-
-    async def source() -> AsyncGenerator[bytes]:
-        yield data
-        are_sent.set()
-
-    await connection.copy_to_table(
-        "heads",
-        schema_name="bronze",
-        columns=[*fields],
-        source=source(),
-        format="binary",
-        timeout=copy_timeout(len(data)),
-    )
 
 
 async def _beside(
@@ -163,7 +132,7 @@ async def _insert(connection: Connection, versions: Mapping[int, NewVersion]) ->
         raw_ids=[row["raw_id"] for row in rows],
         ingested_at=rows[0]["ingested_at"],
     )
-    await copy_versions(connection, places)
+    await copy_rows(connection, places)
     return _written(appended, places)
 
 
@@ -190,8 +159,6 @@ def _written(ordinals: Iterable[int], places: Places) -> dict[int, Written]:
         )
     }
 
-
-_NAMES_OF_HEADS = {"id": "raw_id"}
 
 # Which are known already, and ids for the others: places in a sequence, so gaps are fine.
 _LOOK = """

@@ -14,7 +14,7 @@ from typing import Any
 from chassis.db import Connection, Database, Transaction
 from chassis.logs import redact
 from ingestor.adapters.first_versions import append_first
-from ingestor.adapters.version_rows import Places, columns, copy_versions
+from ingestor.adapters.version_rows import Places, columns, copy_rows
 from ingestor.domain.versions import ExternalKey, NewVersion, WriteOutcome, Written
 from ingestor.ports import RecordError
 
@@ -132,7 +132,7 @@ async def _judge(connection: Connection, versions: Mapping[int, NewVersion]) -> 
             raw_ids=[row["raw_id"] for row in appended],
             ingested_at=appended[0]["ingested_at"],
         )
-        await copy_versions(connection, places)
+        await copy_rows(connection, places)
     return {
         row["ordinal"]: Written(
             WriteOutcome(row["outcome"]), row["entity_id"], row["version"], row["raw_id"]

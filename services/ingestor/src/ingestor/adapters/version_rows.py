@@ -1,15 +1,26 @@
 """Versions on their way to the server: arrays of small things, rows of `bronze.raw_entities`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from chassis.db import Connection
 from ingestor.adapters import copy_binary
-from ingestor.adapters.copy_binary import Fields, bigints, integers, moments, texts, uuids
-from ingestor.domain.versions import NewVersion
+from ingestor.adapters.copy_binary import (
+    Fields,
+    bigints,
+    booleans,
+    integers,
+    moments,
+    texts,
+    uuids,
+)
+from ingestor.domain.versions import InMemory, NewVersion
 
+_BLOCK_ROWS = 500
+_BLOCK_BYTES = 256 * 1024
 _COPY_BASE_SECONDS = 60.0
 _SLOWEST_BYTES_PER_SECOND = 1024 * 1024
 
@@ -23,6 +34,8 @@ class Places:
     numbers: Sequence[int]
     raw_ids: Sequence[int]
     ingested_at: datetime
+    identities: list[bytes] = field(default_factory=list)
+    """Encoded, once they are."""
 
 
 def columns(rows: Sequence[tuple[Any, ...]], *, width: int) -> list[list[Any]]:
@@ -30,59 +43,124 @@ def columns(rows: Sequence[tuple[Any, ...]], *, width: int) -> list[list[Any]]:
     return [[row[index] for row in rows] for index in range(width)]
 
 
-def copy_timeout(size: int) -> float:
-    """Return how long copying so many bytes may take."""
-    return _COPY_BASE_SECONDS + size / _SLOWEST_BYTES_PER_SECOND
+async def copy_heads(connection: Connection, places: Places, *, sent: asyncio.Event) -> None:
+    """Write first heads; set `sent` when the server has them and is still busy."""
+
+    async def blocks() -> AsyncGenerator[bytes]:
+        yield copy_binary.BEGIN
+        for start in range(0, len(places.versions), _BLOCK_ROWS):
+            yield _heads(places, slice(start, start + _BLOCK_ROWS))
+        yield copy_binary.END
+        sent.set()
+
+    await connection.copy_to_table(
+        "heads",
+        schema_name="bronze",
+        columns=_HEAD_COLUMNS,
+        source=blocks(),
+        format="binary",
+        timeout=_COPY_BASE_SECONDS,
+    )
 
 
-def shared_fields(places: Places) -> dict[str, Fields]:
-    """Encode what rows and heads both have, by the name that a row has for it."""
-    versions = places.versions
-    return {
-        "id": bigints(places.raw_ids),
-        "entity_type": texts([version.entity_type for version in versions]),
-        "entity_id": texts(places.entity_ids),
-        "source_system": texts([version.source_system for version in versions]),
-        "external_id": texts([version.external_id for version in versions]),
-        "version": integers(places.numbers),
-        "content_hash": texts([version.content_hash for version in versions]),
-        "blob_sha256": texts([version.blob_sha256 for version in versions]),
-        "sequence": bigints([version.sequence for version in versions]),
-        "ingested_at": moments([places.ingested_at] * len(versions)),
-    }
-
-
-def own_fields(versions: Sequence[NewVersion]) -> dict[str, Fields]:
-    """Encode what only rows have, but for the document."""
-    return {
-        # A text itself; its `value` is a call.
-        "operation": texts([version.operation for version in versions]),
-        "blob_key": texts([version.blob_key for version in versions]),
-        "size_bytes": bigints([version.size_bytes for version in versions]),
-        "source_modified_at": moments([version.source_modified_at for version in versions]),
-        "event_id": texts([version.event_id for version in versions]),
-        "correlation_id": texts([version.correlation_id for version in versions]),
-        "derived_from": bigints([version.derived_from for version in versions]),
-        "ingestion_run_id": uuids([version.ingestion_run_id for version in versions]),
-    }
-
-
-async def copy_versions(connection: Connection, places: Places) -> None:
-    """Write the rows of these versions."""
-    fields = shared_fields(places) | own_fields(places.versions)
-    await copy_rows(connection, places.versions, fields)
-
-
-async def copy_rows(
-    connection: Connection, versions: Sequence[NewVersion], fields: Mapping[str, Fields]
-) -> None:
+async def copy_rows(connection: Connection, places: Places) -> None:
     """Write rows; documents that lie outside memory are loaded as they are sent."""
-    documents = [version.document for version in versions]
+    size = sum([version.size_bytes or 0 for version in places.versions])
     await connection.copy_to_table(
         "raw_entities",
         schema_name="bronze",
-        columns=[*fields, "raw_data"],
-        source=copy_binary.rows_with_documents(list(fields.values()), documents),
+        columns=_RAW_COLUMNS,
+        source=_blocks(places),
         format="binary",
-        timeout=copy_timeout(sum([version.size_bytes or 0 for version in versions])),
+        timeout=_COPY_BASE_SECONDS + size / _SLOWEST_BYTES_PER_SECOND,
     )
+
+
+async def _blocks(places: Places) -> AsyncGenerator[bytes]:
+    yield copy_binary.BEGIN
+    documents: list[bytes] = []
+    start = size = 0
+    for end, version in enumerate(places.versions, start=1):
+        document = version.document
+        if isinstance(document, InMemory):
+            data: bytes | None = document.data
+        else:
+            data = await document.load() if document else None
+        documents.append(copy_binary.document(data))
+        size += len(documents[-1])
+        if size >= _BLOCK_BYTES or len(documents) == _BLOCK_ROWS:
+            yield _rows(places, slice(start, end), documents)
+            start, size, documents = end, 0, []
+    if documents:
+        yield _rows(places, slice(start, None), documents)
+    yield copy_binary.END
+
+
+def _heads(places: Places, part: slice) -> bytes:
+    identities = _identities(places, part)
+    # Kept for the rows, which say the same.
+    places.identities.extend(identities)
+    columns = [booleans([False]), *_alike(places, part), identities]
+    return copy_binary.rows(columns, width=len(_HEAD_COLUMNS), count=len(identities))
+
+
+def _rows(places: Places, part: slice, documents: list[bytes]) -> bytes:
+    identities = places.identities[part] or _identities(places, part)
+    columns = [*_alike(places, part), *_own(places.versions[part]), identities, documents]
+    return copy_binary.rows(columns, width=len(_RAW_COLUMNS), count=len(documents))
+
+
+def _alike(places: Places, part: slice) -> list[Fields]:
+    versions = places.versions[part]
+    return [
+        texts([version.entity_type for version in versions]),
+        texts([version.source_system for version in versions]),
+        integers(places.numbers[part]),
+        texts([version.blob_sha256 for version in versions]),
+        moments([places.ingested_at]),
+    ]
+
+
+def _identities(places: Places, part: slice) -> list[bytes]:
+    versions = places.versions[part]
+    columns = [
+        bigints(places.raw_ids[part]),
+        texts(places.entity_ids[part]),
+        texts([version.external_id for version in versions]),
+        texts([version.content_hash for version in versions]),
+        bigints([version.sequence for version in versions]),
+    ]
+    return copy_binary.joined(columns, len(versions))
+
+
+def _own(versions: Sequence[NewVersion]) -> list[Fields]:
+    return [
+        # A text itself; its `value` is a call.
+        texts([version.operation for version in versions]),
+        texts([version.blob_key for version in versions]),
+        moments([version.source_modified_at for version in versions]),
+        bigints([version.derived_from for version in versions]),
+        uuids([version.ingestion_run_id for version in versions]),
+        bigints([version.size_bytes for version in versions]),
+        texts([version.event_id for version in versions]),
+        texts([version.correlation_id for version in versions]),
+    ]
+
+
+_ALIKE = ("entity_type", "source_system", "version", "blob_sha256", "ingested_at")
+_IDENTITIES = ("entity_id", "external_id", "content_hash", "sequence")
+_HEAD_COLUMNS = ("is_deleted", *_ALIKE, "raw_id", *_IDENTITIES)
+_RAW_COLUMNS = (
+    *_ALIKE,
+    "operation",
+    "blob_key",
+    "source_modified_at",
+    "derived_from",
+    "ingestion_run_id",
+    "size_bytes",
+    "event_id",
+    "correlation_id",
+    "id",
+    *_IDENTITIES,
+    "raw_data",
+)
