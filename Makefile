@@ -30,8 +30,9 @@ check: install-python ## Format, lint, types, architecture, lock, generated file
 	$(RUN) python -m scripts.manifests --check
 	$(RUN) hadolint deploy/Dockerfile deploy/compose/Dockerfile
 	$(PYTEST) --quiet tests/unit/deploy
-test: install ## Unit, contract, integration and end-to-end tests
-	$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/contract tests/integration tests/e2e $(ARGS)
+test: install ## Unit, contract, integration and end-to-end tests (those of the manifests: check)
+	$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/contract tests/integration tests/e2e \
+	  --ignore tests/unit/deploy $(ARGS)
 unit: install-python ## No servers, seconds
 	$(PYTEST) tests/unit $(ARGS)
 integration: install ## One service or adapter with real servers

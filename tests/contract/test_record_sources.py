@@ -10,7 +10,6 @@ import contextlib
 import inspect
 import json
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
 from scanner.ports.records import RecordSource
 from scanner.settings.records import RecordSections
 from tests.support.addresses import KafkaAddress
+from tests.support.forkery import FORKERY
 from tests.support.http_rig import HttpRig
 from tests.support.hub import open_database
 from tests.support.record_rigs import PASSWORD_VARIABLE, FileListRig, LdapRig, Rig, SqlRig
@@ -380,14 +380,12 @@ def checked(rigs: list[Rig], tmp_path: Path, database_url: str, kafka: KafkaAddr
             **environment,
         }
         return await asyncio.to_thread(
-            subprocess.run,
-            (sys.executable, "-m", "scanner", "--check"),
+            FORKERY.run,
+            *("scanner", "--check"),
+            imports=["scanner.app"],
             env={name: value for name, value in given.items() if value},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
             timeout=60,
+            cwd=tmp_path,
         )
 
     return check

@@ -51,6 +51,7 @@ class Forkery:
         imports: Sequence[str],
         env: Mapping[str, str],
         timeout: float,
+        cwd: Path | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         """Run `python -m module arguments…` to its end, after these imports."""
         request = {"argv": [module, *arguments], "imports": imports, "env": dict(env)}
@@ -66,7 +67,7 @@ class Forkery:
                     files = (nothing.fileno(), output.fileno(), errors.fileno(), theirs)
                     socket.send_fds(
                         self._socket(),
-                        [json.dumps(request | {"cwd": str(Path.cwd())}).encode()],
+                        [json.dumps(request | {"cwd": str(cwd or Path.cwd())}).encode()],
                         files,
                     )
                 finally:

@@ -64,7 +64,11 @@ def test_each_thing_that_is_missing_is_named_with_what_to_do(
     (tmp_path / "share" / "Data" / "2024").rmdir()
     (tmp_path / "config" / "broken.yaml").write_text("a: [")
 
-    told = penstock("doctor", "--json", state_dir=tmp_path, environment=wrong)
+    told = penstock(
+        *("doctor", "scanner", "ingestor", "transformer", "--json"),
+        state_dir=tmp_path,
+        environment=wrong,
+    )
 
     assert told.returncode == 1
     found = failed(told.stdout)

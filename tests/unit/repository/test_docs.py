@@ -160,6 +160,20 @@ def test_every_make_target_says_what_it_does() -> None:
     assert set(phony.group(1).split()) - described == set()
 
 
+def _left_to_nobody(makefile: str) -> set[str]:
+    """Return the folders that `make test` leaves out and `make check` does not run."""
+    recipes = dict(re.findall(r"^(\w+):.*\n((?:[\t ].*\n)+)", makefile, re.MULTILINE))
+    checked = re.findall(r"^\t\$\(PYTEST\).*? (tests/\S+)$", recipes["check"], re.MULTILINE)
+    return set(re.findall(r"--ignore[ =](\S+)", recipes["test"])) - set(checked)
+
+
+def test_what_make_test_leaves_out_is_run_by_make_check() -> None:
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    assert _left_to_nobody(makefile) == set()
+    forgotten = makefile.replace("--quiet tests/unit/deploy\n", "--quiet\n")
+    assert _left_to_nobody(forgotten) == {"tests/unit/deploy"}
+
+
 def _make_targets() -> set[str]:
     makefile = (PROJECT / "Makefile").read_text("utf-8")
     return set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
