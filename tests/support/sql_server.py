@@ -125,6 +125,19 @@ class Estate:
         catalog = await self.engine.read_catalog(Side.TARGET, [])
         return catalog.capabilities.issuperset(abilities)
 
+    async def knows(self, kind: str) -> bool:
+        """Return whether the server has a type."""
+        try:
+            await self.run(Side.TARGET, f"SELECT CONVERT({kind}, NULL)")
+        except SqlServerRefusedError:
+            return False
+        return True
+
+    async def knows_ticks(self) -> bool:
+        """Return whether the server's moments have a seventh digit."""
+        sql = "SELECT CONVERT(varchar(40), CONVERT(time(7), '00:00:00.0000001'), 121)"
+        return str((await self.run(Side.TARGET, sql))[0][0]).rstrip().endswith("1")
+
     async def load(self, plan: Plan, component: ComponentPlan) -> Mapping[str, Loaded]:
         """Bring the schema in step and fill staging."""
         for table in component.tables:

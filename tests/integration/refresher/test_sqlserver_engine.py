@@ -206,7 +206,7 @@ async def test_a_table_is_read_from_the_catalogs(
     server.follow(Script((*catalogs.server(), *catalogs.orders())))
     catalog = await engine.read_catalog(Side.TARGET, [_ORDERS])
     table = catalog.tables[_ORDERS]
-    assert catalog.capabilities == {"switch", "rename"}
+    assert catalog.capabilities == {"switch", "rename", "statistics"}
     assert [column.type for column in table.columns] == ["int", "nvarchar(50)", "datetime2(3)"]
     assert table.primary_key is not None
     assert table.primary_key.columns == ("id",)

@@ -24,7 +24,7 @@ _PATTERNS = (
     (r"\bn?varchar\(max\)", "text"),
     (r"\bnvarchar\(", "varchar("),
     (r"\bxml\b", "text"),
-    (r"\bCONVERT\(varbinary\(max\), CONVERT\(text, ([^()]+)\)\)", r"convert_to(\1::text, 'UTF8')"),
+    (r"\bHASHBYTES\('SHA2_256', CONVERT\(text, ([^()]+)\)\)", r"convert_to(\1::text, 'UTF8')"),
     (r"\bCONVERT\(datetime2\(\d\), \?, 126\)", "?::timestamp"),
     (r"\bCONVERT\(date, \?, 126\)", "?::date"),
     (r"\bdatetime2\(7\)", "timestamp(6)"),

@@ -38,11 +38,18 @@ def test_a_name_of_ours_fits_the_longest_that_the_server_takes() -> None:
     assert first != second
 
 
-def test_a_moment_is_bound_in_its_column_s_type_so_that_an_index_can_be_used() -> None:
-    column = Column(name="at", type="datetime", kind=TypeKind.TIMESTAMP)
-    assert names.bound(Value(ValueType.TIMESTAMP, "2024-02-29T00:00:00"), column) == (
-        "CONVERT(datetime, ?, 126)"
-    )
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        ("datetime2(3)", "CONVERT(datetime2(3), ?, 126)"),
+        ("datetime", "CONVERT(datetime, CONVERT(datetime2(7), ?, 126))"),
+    ],
+)
+def test_a_moment_is_bound_in_its_column_s_type_so_that_an_index_can_be_used(
+    kind: str, place: str
+) -> None:
+    column = Column(name="at", type=kind, kind=TypeKind.TIMESTAMP)
+    assert names.bound(Value(ValueType.TIMESTAMP, "2024-02-29T00:00:00"), column) == place
 
 
 # --- swaps -------------------------------------------------------------------------------------

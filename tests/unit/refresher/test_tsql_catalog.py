@@ -83,7 +83,8 @@ def _built(server: Row = _SERVER, **more: object) -> Table:
         "index_columns": (_part(1, "id", 1),),
         **more,
     }
-    return build_table(TableRows(**values), server, able={"switch"})  # type: ignore[arg-type]
+    able = {"switch", "statistics"}
+    return build_table(TableRows(**values), server, able=able)  # type: ignore[arg-type]
 
 
 def test_columns_are_spelled_as_create_table_takes_them() -> None:

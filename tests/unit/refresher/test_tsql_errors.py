@@ -52,6 +52,17 @@ def test_the_bulk_loader_is_known_by_its_texts(message: str, expected: Trouble) 
     assert trouble(None, message=message) is expected
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("canceling statement due to lock timeout", Trouble.LOCK_TIMEOUT),
+        ("could not serialize access due to concurrent update", Trouble.DEADLOCK),
+    ],
+)
+def test_a_server_without_numbers_is_known_by_its_texts(message: str, expected: Trouble) -> None:
+    assert trouble(33557097, message=message) is expected
+
+
 def test_the_bulk_loader_writes_the_number_into_its_message() -> None:
     assert number_in("Sql Error: 2627: Class 14: State 1: Violation of ...") == 2627
     assert number_in("something else") is None

@@ -147,9 +147,9 @@ NOT EXISTS (SELECT 1 FROM [penstock_refresh].[s_9f2c_Customers] AS s WHERE s.[id
 INSERT INTO [penstock_refresh].[u_9f2c_Customers] ([penstock_op], [id], [name], [seen], [notes])
 SELECT 'U', t.[id], t.[name], t.[seen], t.[notes] FROM (SELECT * FROM [dbo].[Customers]) AS t INNER
 JOIN [penstock_refresh].[s_9f2c_Customers] AS s ON s.[id] = t.[id] WHERE EXISTS (SELECT
-CONVERT(varbinary(max), CONVERT(nvarchar(max), s.[name])), s.[seen], CONVERT(varbinary(max),
-CONVERT(nvarchar(max), s.[notes])) EXCEPT SELECT CONVERT(varbinary(max), CONVERT(nvarchar(max),
-t.[name])), t.[seen], CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[notes])))
+HASHBYTES('SHA2_256', CONVERT(nvarchar(max), s.[name])), s.[seen], HASHBYTES('SHA2_256',
+CONVERT(nvarchar(max), s.[notes])) EXCEPT SELECT HASHBYTES('SHA2_256', CONVERT(nvarchar(max),
+t.[name])), t.[seen], HASHBYTES('SHA2_256', CONVERT(nvarchar(max), t.[notes])))
 ;
 
 -- note the rows that come

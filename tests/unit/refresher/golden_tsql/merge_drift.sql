@@ -94,8 +94,8 @@ INSERT INTO [penstock_refresh].[u_9f2c_Lines] ([penstock_op], [order], [customer
 [changed], [remark]) SELECT 'U', t.[order], t.[customer], t.[amount], t.[changed], t.[remark] FROM
 (SELECT * FROM [sales].[Order Lines]) AS t INNER JOIN [penstock_refresh].[s_9f2c_Lines] AS s ON
 s.[order] = t.[order] WHERE EXISTS (SELECT s.[customer], s.[amount], s.[changed],
-CONVERT(varbinary(max), CONVERT(nvarchar(max), s.[remark])) EXCEPT SELECT t.[customer], t.[amount],
-t.[changed], CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[remark])))
+HASHBYTES('SHA2_256', CONVERT(nvarchar(max), s.[remark])) EXCEPT SELECT t.[customer], t.[amount],
+t.[changed], HASHBYTES('SHA2_256', CONVERT(nvarchar(max), t.[remark])))
 ;
 
 -- note the rows that come

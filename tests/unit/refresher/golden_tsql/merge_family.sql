@@ -59,13 +59,12 @@ END) AS nulls_2, CONVERT(varchar(64), MIN(r.[seen]), 121) AS low_2, CONVERT(varc
 MAX(r.[seen]), 121) AS high_2, COUNT_BIG(CASE WHEN r.[notes] IS NULL THEN 1 END) AS nulls_3,
 CONCAT(SUM(CONVERT(decimal(38, 0), CONVERT(bigint, SUBSTRING(h.penstock_hash, 1, 8)))), ':',
 SUM(CONVERT(decimal(38, 0), CONVERT(bigint, SUBSTRING(h.penstock_hash, 9, 8))))) AS [checksum] FROM
-(SELECT * FROM [dbo].[Customers]) AS r CROSS APPLY (SELECT CONVERT(varbinary(max),
-CONVERT(varchar(64), r.[id])) AS v_0, CONVERT(varbinary(max), CONVERT(varchar(64), r.[seen], 121))
-AS v_1, CONVERT(varbinary(max), CONVERT(nvarchar(max), r.[notes])) AS v_2) AS v CROSS APPLY (SELECT
-HASHBYTES('SHA2_256', ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8), CONVERT(bigint,
-DATALENGTH(v.v_0))) + v.v_0, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8),
-CONVERT(bigint, DATALENGTH(v.v_1))) + v.v_1, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) +
-CONVERT(binary(8), CONVERT(bigint, DATALENGTH(v.v_2))) + v.v_2, 0x00)) AS penstock_hash) AS h
+(SELECT * FROM [dbo].[Customers]) AS r CROSS APPLY (SELECT ISNULL(CONVERT(varchar(64), r.[id]), 'N')
+AS v_0, ISNULL(CONVERT(varchar(64), r.[seen], 121), 'N') AS v_1, ISNULL(CONVERT(varchar(20),
+CONVERT(bigint, SUBSTRING(HASHBYTES('SHA2_256', CONVERT(nvarchar(max), r.[notes])), 1, 8))) + ':' +
+CONVERT(varchar(20), CONVERT(bigint, SUBSTRING(HASHBYTES('SHA2_256', CONVERT(nvarchar(max),
+r.[notes])), 9, 8))), 'N') AS v_2) AS v CROSS APPLY (SELECT HASHBYTES('SHA2_256',
+CONVERT(varchar(max), '') + v.v_0 + ',' + v.v_1 + ',' + v.v_2) AS penstock_hash) AS h
 ;
 
 -- ===== Customers staging_summary =====
@@ -79,13 +78,12 @@ END) AS nulls_2, CONVERT(varchar(64), MIN(r.[seen]), 121) AS low_2, CONVERT(varc
 MAX(r.[seen]), 121) AS high_2, COUNT_BIG(CASE WHEN r.[notes] IS NULL THEN 1 END) AS nulls_3,
 CONCAT(SUM(CONVERT(decimal(38, 0), CONVERT(bigint, SUBSTRING(h.penstock_hash, 1, 8)))), ':',
 SUM(CONVERT(decimal(38, 0), CONVERT(bigint, SUBSTRING(h.penstock_hash, 9, 8))))) AS [checksum] FROM
-[penstock_refresh].[s_9f2c_Customers] AS r CROSS APPLY (SELECT CONVERT(varbinary(max),
-CONVERT(varchar(64), r.[id])) AS v_0, CONVERT(varbinary(max), CONVERT(varchar(64), r.[seen], 121))
-AS v_1, CONVERT(varbinary(max), CONVERT(nvarchar(max), r.[notes])) AS v_2) AS v CROSS APPLY (SELECT
-HASHBYTES('SHA2_256', ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8), CONVERT(bigint,
-DATALENGTH(v.v_0))) + v.v_0, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8),
-CONVERT(bigint, DATALENGTH(v.v_1))) + v.v_1, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) +
-CONVERT(binary(8), CONVERT(bigint, DATALENGTH(v.v_2))) + v.v_2, 0x00)) AS penstock_hash) AS h
+[penstock_refresh].[s_9f2c_Customers] AS r CROSS APPLY (SELECT ISNULL(CONVERT(varchar(64), r.[id]),
+'N') AS v_0, ISNULL(CONVERT(varchar(64), r.[seen], 121), 'N') AS v_1, ISNULL(CONVERT(varchar(20),
+CONVERT(bigint, SUBSTRING(HASHBYTES('SHA2_256', CONVERT(nvarchar(max), r.[notes])), 1, 8))) + ':' +
+CONVERT(varchar(20), CONVERT(bigint, SUBSTRING(HASHBYTES('SHA2_256', CONVERT(nvarchar(max),
+r.[notes])), 9, 8))), 'N') AS v_2) AS v CROSS APPLY (SELECT HASHBYTES('SHA2_256',
+CONVERT(varchar(max), '') + v.v_0 + ',' + v.v_1 + ',' + v.v_2) AS penstock_hash) AS h
 ;
 
 -- ===== Customers target_summary =====
@@ -98,15 +96,15 @@ THEN 1 END) AS nulls_2, CONVERT(varchar(64), MIN(r.[seen]), 121) AS low_2, CONVE
 MAX(r.[seen]), 121) AS high_2, COUNT_BIG(CASE WHEN r.[notes] IS NULL THEN 1 END) AS nulls_3,
 CONCAT(SUM(CONVERT(decimal(38, 0), CONVERT(bigint, SUBSTRING(h.penstock_hash, 1, 8)))), ':',
 SUM(CONVERT(decimal(38, 0), CONVERT(bigint, SUBSTRING(h.penstock_hash, 9, 8))))) AS [checksum] FROM
-[dbo].[Customers] AS r CROSS APPLY (SELECT CONVERT(varbinary(max), CONVERT(varchar(64), r.[id])) AS
-v_0, CONVERT(varbinary(max), CONVERT(nvarchar(max), r.[name])) AS v_1, CONVERT(varbinary(max),
-CONVERT(varchar(64), r.[seen], 121)) AS v_2, CONVERT(varbinary(max), CONVERT(nvarchar(max),
-r.[notes])) AS v_3) AS v CROSS APPLY (SELECT HASHBYTES('SHA2_256', ISNULL(CONVERT(varbinary(max),
-0x01) + CONVERT(binary(8), CONVERT(bigint, DATALENGTH(v.v_0))) + v.v_0, 0x00) +
-ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8), CONVERT(bigint, DATALENGTH(v.v_1))) +
-v.v_1, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8), CONVERT(bigint,
-DATALENGTH(v.v_2))) + v.v_2, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8),
-CONVERT(bigint, DATALENGTH(v.v_3))) + v.v_3, 0x00)) AS penstock_hash) AS h
+[dbo].[Customers] AS r CROSS APPLY (SELECT ISNULL(CONVERT(varchar(64), r.[id]), 'N') AS v_0,
+ISNULL(CONVERT(varchar(20), CONVERT(bigint, SUBSTRING(HASHBYTES('SHA2_256', CONVERT(nvarchar(max),
+r.[name])), 1, 8))) + ':' + CONVERT(varchar(20), CONVERT(bigint, SUBSTRING(HASHBYTES('SHA2_256',
+CONVERT(nvarchar(max), r.[name])), 9, 8))), 'N') AS v_1, ISNULL(CONVERT(varchar(64), r.[seen], 121),
+'N') AS v_2, ISNULL(CONVERT(varchar(20), CONVERT(bigint, SUBSTRING(HASHBYTES('SHA2_256',
+CONVERT(nvarchar(max), r.[notes])), 1, 8))) + ':' + CONVERT(varchar(20), CONVERT(bigint,
+SUBSTRING(HASHBYTES('SHA2_256', CONVERT(nvarchar(max), r.[notes])), 9, 8))), 'N') AS v_3) AS v CROSS
+APPLY (SELECT HASHBYTES('SHA2_256', CONVERT(varchar(max), '') + v.v_0 + ',' + v.v_1 + ',' + v.v_2 +
+',' + v.v_3) AS penstock_hash) AS h
 ;
 
 -- ===== Lines stage =====
@@ -194,9 +192,9 @@ NOT EXISTS (SELECT 1 FROM [penstock_refresh].[s_9f2c_Customers] AS s WHERE s.[id
 INSERT INTO [penstock_refresh].[u_9f2c_Customers] ([penstock_op], [id], [name], [seen], [notes])
 SELECT 'U', t.[id], t.[name], t.[seen], t.[notes] FROM (SELECT * FROM [dbo].[Customers]) AS t INNER
 JOIN [penstock_refresh].[s_9f2c_Customers] AS s ON s.[id] = t.[id] WHERE EXISTS (SELECT
-CONVERT(varbinary(max), CONVERT(nvarchar(max), s.[name])), s.[seen], CONVERT(varbinary(max),
-CONVERT(nvarchar(max), s.[notes])) EXCEPT SELECT CONVERT(varbinary(max), CONVERT(nvarchar(max),
-t.[name])), t.[seen], CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[notes])))
+HASHBYTES('SHA2_256', CONVERT(nvarchar(max), s.[name])), s.[seen], HASHBYTES('SHA2_256',
+CONVERT(nvarchar(max), s.[notes])) EXCEPT SELECT HASHBYTES('SHA2_256', CONVERT(nvarchar(max),
+t.[name])), t.[seen], HASHBYTES('SHA2_256', CONVERT(nvarchar(max), t.[notes])))
 ;
 
 -- note the rows that come

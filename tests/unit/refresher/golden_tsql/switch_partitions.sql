@@ -69,13 +69,10 @@ COUNT_BIG(CASE WHEN r.[total] IS NULL THEN 1 END) AS nulls_2, CONVERT(varchar(64
 CONVERT(bigint, SUBSTRING(h.penstock_hash, 1, 8)))), ':', SUM(CONVERT(decimal(38, 0),
 CONVERT(bigint, SUBSTRING(h.penstock_hash, 9, 8))))) AS [checksum] FROM (SELECT * FROM
 [dbo].[DailyReports] WHERE [report_date] >= CONVERT(date, ?, 126) AND [report_date] <= CONVERT(date,
-?, 126)) AS r CROSS APPLY (SELECT CONVERT(varbinary(max), CONVERT(varchar(64), r.[id])) AS v_0,
-CONVERT(varbinary(max), CONVERT(varchar(64), r.[report_date], 121)) AS v_1, CONVERT(varbinary(max),
-CONVERT(varchar(64), r.[total], 3)) AS v_2) AS v CROSS APPLY (SELECT HASHBYTES('SHA2_256',
-ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8), CONVERT(bigint, DATALENGTH(v.v_0))) +
-v.v_0, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8), CONVERT(bigint,
-DATALENGTH(v.v_1))) + v.v_1, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8),
-CONVERT(bigint, DATALENGTH(v.v_2))) + v.v_2, 0x00)) AS penstock_hash) AS h
+?, 126)) AS r CROSS APPLY (SELECT ISNULL(CONVERT(varchar(64), r.[id]), 'N') AS v_0,
+ISNULL(CONVERT(varchar(64), r.[report_date], 121), 'N') AS v_1, ISNULL(CONVERT(varchar(64),
+r.[total], 3), 'N') AS v_2) AS v CROSS APPLY (SELECT HASHBYTES('SHA2_256', CONVERT(varchar(max), '')
++ v.v_0 + ',' + v.v_1 + ',' + v.v_2) AS penstock_hash) AS h
 ;
 
 -- ===== DailyReports staging_summary =====
@@ -89,14 +86,11 @@ COUNT_BIG(CASE WHEN r.[total] IS NULL THEN 1 END) AS nulls_2, CONVERT(varchar(64
 3) AS low_2, CONVERT(varchar(64), MAX(r.[total]), 3) AS high_2, CONCAT(SUM(CONVERT(decimal(38, 0),
 CONVERT(bigint, SUBSTRING(h.penstock_hash, 1, 8)))), ':', SUM(CONVERT(decimal(38, 0),
 CONVERT(bigint, SUBSTRING(h.penstock_hash, 9, 8))))) AS [checksum] FROM
-[penstock_refresh].[s_9f2c_DailyReports] AS r CROSS APPLY (SELECT CONVERT(varbinary(max),
-CONVERT(varchar(64), r.[id])) AS v_0, CONVERT(varbinary(max), CONVERT(varchar(64), r.[report_date],
-121)) AS v_1, CONVERT(varbinary(max), CONVERT(varchar(64), r.[total], 3)) AS v_2) AS v CROSS APPLY
-(SELECT HASHBYTES('SHA2_256', ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8),
-CONVERT(bigint, DATALENGTH(v.v_0))) + v.v_0, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) +
-CONVERT(binary(8), CONVERT(bigint, DATALENGTH(v.v_1))) + v.v_1, 0x00) +
-ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8), CONVERT(bigint, DATALENGTH(v.v_2))) +
-v.v_2, 0x00)) AS penstock_hash) AS h
+[penstock_refresh].[s_9f2c_DailyReports] AS r CROSS APPLY (SELECT ISNULL(CONVERT(varchar(64),
+r.[id]), 'N') AS v_0, ISNULL(CONVERT(varchar(64), r.[report_date], 121), 'N') AS v_1,
+ISNULL(CONVERT(varchar(64), r.[total], 3), 'N') AS v_2) AS v CROSS APPLY (SELECT
+HASHBYTES('SHA2_256', CONVERT(varchar(max), '') + v.v_0 + ',' + v.v_1 + ',' + v.v_2) AS
+penstock_hash) AS h
 ;
 
 -- ===== DailyReports target_summary =====
@@ -110,13 +104,10 @@ COUNT_BIG(CASE WHEN r.[total] IS NULL THEN 1 END) AS nulls_2, CONVERT(varchar(64
 3) AS low_2, CONVERT(varchar(64), MAX(r.[total]), 3) AS high_2, CONCAT(SUM(CONVERT(decimal(38, 0),
 CONVERT(bigint, SUBSTRING(h.penstock_hash, 1, 8)))), ':', SUM(CONVERT(decimal(38, 0),
 CONVERT(bigint, SUBSTRING(h.penstock_hash, 9, 8))))) AS [checksum] FROM [dbo].[DailyReports] AS r
-CROSS APPLY (SELECT CONVERT(varbinary(max), CONVERT(varchar(64), r.[id])) AS v_0,
-CONVERT(varbinary(max), CONVERT(varchar(64), r.[report_date], 121)) AS v_1, CONVERT(varbinary(max),
-CONVERT(varchar(64), r.[total], 3)) AS v_2) AS v CROSS APPLY (SELECT HASHBYTES('SHA2_256',
-ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8), CONVERT(bigint, DATALENGTH(v.v_0))) +
-v.v_0, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8), CONVERT(bigint,
-DATALENGTH(v.v_1))) + v.v_1, 0x00) + ISNULL(CONVERT(varbinary(max), 0x01) + CONVERT(binary(8),
-CONVERT(bigint, DATALENGTH(v.v_2))) + v.v_2, 0x00)) AS penstock_hash) AS h
+CROSS APPLY (SELECT ISNULL(CONVERT(varchar(64), r.[id]), 'N') AS v_0, ISNULL(CONVERT(varchar(64),
+r.[report_date], 121), 'N') AS v_1, ISNULL(CONVERT(varchar(64), r.[total], 3), 'N') AS v_2) AS v
+CROSS APPLY (SELECT HASHBYTES('SHA2_256', CONVERT(varchar(max), '') + v.v_0 + ',' + v.v_1 + ',' +
+v.v_2) AS penstock_hash) AS h
 ;
 
 -- ===== swap =====

@@ -13,8 +13,9 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import Any, TextIO
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from refresher.domain.catalog import TypeKind
 from refresher.domain.masking import Masker
 from refresher.domain.plan import Mask
 from refresher.domain.tsql_errors import number_in
+from refresher.domain.tsql_names import listed
 
 _ORPHANED = 3
 _WORDLESS_STATES = (
@@ -34,6 +36,10 @@ _WORDLESS_STATES = (
     "client unable to establish connection",
 )
 """After these there is no number to ask for: it would be the one of an earlier error."""
+
+_UNDESCRIBED = ("Failed to resolve column mappings", "Failed to retrieve destination metadata")
+"""What the bulk loader says, before it sends a row, when a server that speaks T-SQL does not
+describe the table as SQL Server does. Inserts go the other way."""
 
 Request = dict[str, Any]
 Say = Callable[[dict[str, Any]], None]
@@ -122,7 +128,7 @@ class Worker:
             self._connections["target"].cursor() as writing,
         ):
             stream = Stream(request, self._say)
-            loaded = self._load(request, stream, stream.batches(reading), writing)
+            loaded = self._load(request, stream, reading, writing)
         if loaded["rows_copied"] != stream.rows:
             raise RuntimeError(f"read {stream.rows} rows, loaded {loaded['rows_copied']}")
         return {"rows": stream.rows, "bytes": stream.bytes, "masks": stream.proofs()}
@@ -131,9 +137,10 @@ class Worker:
         self,
         request: Request,
         stream: "Stream",
-        batches: Generator[pa.RecordBatch],
+        reading: mssql_python.Cursor,
         writing: mssql_python.Cursor,
     ) -> dict[str, Any]:
+        batches = stream.batches(reading)
         try:
             loaded: dict[str, Any] = writing.bulkcopy_arrow(
                 request["table"],
@@ -147,9 +154,29 @@ class Worker:
                 table_lock=True,
             )
         except RuntimeError as error:
+            if str(error).startswith(_UNDESCRIBED) and stream.batches_read <= 1:
+                return self._insert(request, chain(stream.peeked, batches), writing)
             # The loader turns the reader's errors into texts of its own.
             raise stream.failure or error from error
         return loaded
+
+    def _insert(
+        self,
+        request: Request,
+        batches: Iterable[pa.RecordBatch],
+        writing: mssql_python.Cursor,
+    ) -> dict[str, Any]:
+        """Insert row by row, for servers that do not describe a table as the loader asks."""
+        into = f"INSERT INTO {request['table']} ({listed(request['columns'])})"
+        copied = 0
+        for batch in batches:
+            places = ", ".join(_place(column.type) for column in batch.columns)
+            cells = [_parameters(column) for column in batch.columns]
+            if batch.num_rows:
+                rows = list(zip(*cells, strict=True))
+                writing.executemany(f"{into} VALUES ({places})", rows)
+            copied += batch.num_rows
+        return {"rows_copied": copied}
 
     def _execute(
         self, connection: mssql_python.Connection, sql: str, parameters: Sequence[str]
@@ -179,6 +206,18 @@ class Worker:
             row = cursor.execute("select @@error").fetchone()
             return int(row[0]) if row else None
         return None
+
+
+def _place(kind: pa.DataType) -> str:
+    return "CONVERT(date, ?, 126)" if pa.types.is_date(kind) else "?"
+
+
+def _parameters(column: pa.Array) -> list[Any]:
+    """Return a column's values as the driver takes them: it refuses dates before 1753."""
+    values: list[Any] = column.to_pylist()
+    if pa.types.is_date(column.type):
+        return [None if value is None else value.isoformat() for value in values]
+    return values
 
 
 class Masked:
@@ -215,6 +254,10 @@ class Stream:
         ]
         self.rows = 0
         self.bytes = 0
+        self.batches_read = 0
+        self.peeked: list[pa.RecordBatch] = []
+        """The first batch, until the loader has asked for another: it looks before it loads."""
+
         self.failure: Exception | None = None
         """Why reading ended before its time."""
 
@@ -233,6 +276,8 @@ class Stream:
             self.bytes += batch.nbytes
             for masked in self._maskers:
                 batch = masked.apply(batch)  # noqa: PLW2901 - columns are replaced one by one
+            self.batches_read += 1
+            self.peeked = [batch] if self.batches_read == 1 else []
             yield batch
             self._say({"progress": {"rows": self.rows, "bytes": self.bytes}})
             self._wait(began)

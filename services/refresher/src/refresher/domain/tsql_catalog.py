@@ -296,6 +296,7 @@ def _facts(rows: TableRows, server: Row, *, able: Collection[str]) -> dict[str, 
     base = next((row for row in rows.indexes if row["index_id"] in (0, 1)), None)
     facts = {
         "switch": "yes" if "switch" in able else "no",
+        "statistics": None if "statistics" in able else "no",
         "snapshot": "yes" if allows_snapshots(server) else "no",
         "grants": str(rows.table["grants"]) if rows.table["grants"] else None,
         "space": _space(rows, base) if base else None,

@@ -62,7 +62,7 @@ _NUMBERS = {
     Trouble.PERMISSION: {229, 230, 262, 297, 300, 916, 1088, 3701, 15151, 15247},
     Trouble.CONSTRAINT: {515, 547, 1505, 1750, 2601, 2627},
     Trouble.VALUE: {220, 241, 242, 245, 248, 2628, 8114, 8115, 8152},
-    Trouble.MISSING: {207, 208, 2812, 4902, 15225},
+    Trouble.MISSING: {207, 208, 2706, 2812, 4902, 15225},
     Trouble.SWITCH: {4712, 11406, *range(4900, 4902), *range(4903, 5000)},
     Trouble.FULL: {1101, 1105, 9002},
 }
@@ -93,6 +93,14 @@ _BULK_TEXTS = {
     "out of range": Trouble.VALUE,
 }
 
+_POSTGRES_TEXTS = {
+    "canceling statement due to lock timeout": Trouble.LOCK_TIMEOUT,
+    "could not obtain lock": Trouble.LOCK_TIMEOUT,
+    "could not serialize access": Trouble.DEADLOCK,
+    "deadlock detected": Trouble.DEADLOCK,
+}
+"""What servers of PostgreSQL that speak T-SQL say where they know no number of SQL Server's."""
+
 
 def number_in(message: str) -> int | None:
     """Return the error number that the bulk loader writes into its message."""
@@ -106,11 +114,11 @@ def trouble(number: int | None, *, state: str = "", message: str = "") -> Troubl
     Args:
         number: The server's number, 0 or None when it could not be asked.
         state: The driver's words for the SQLSTATE.
-        message: The bulk loader's message; it has no other words.
+        message: What the bulk loader says, which has no other words, or a server without numbers.
     """
     if number in _BY_NUMBER:
         return _BY_NUMBER[number]
     if state.lower() in _BY_STATE:
         return _BY_STATE[state.lower()]
-    known = (kind for text, kind in _BULK_TEXTS.items() if text in message)
+    known = (kind for text, kind in (_BULK_TEXTS | _POSTGRES_TEXTS).items() if text in message)
     return next(known, Trouble.OTHER)

@@ -24,6 +24,13 @@ def drop(ref: TableRef) -> str:
     return f"DROP TABLE IF EXISTS {names.table(ref)}"
 
 
+def statistics(draft: TableDraft, ref: TableRef, purpose: str) -> tuple[Statement, ...]:
+    """Return what gathers a table's statistics, on servers that are told when to."""
+    if draft.target.facts.get("statistics") == "no":
+        return ()
+    return (_of(draft, f"UPDATE STATISTICS {names.table(ref)}", purpose),)
+
+
 def landing_statements(draft: TableDraft, plan: TablePlan) -> tuple[Statement, ...]:
     """Return what makes the table where columns land that the driver cannot bring exactly."""
     landing = landing_columns(draft.columns, {mask.column for mask in draft.masks})

@@ -14,7 +14,13 @@ from refresher.domain.dialect import TableDraft
 from refresher.domain.frame import TableStatements
 from refresher.domain.plan import Swap, TablePlan
 from refresher.domain.statements import Statement, Tally
-from refresher.domain.tsql_landing import arrival_statements, drop, landing_statements, own_schema
+from refresher.domain.tsql_landing import (
+    arrival_statements,
+    drop,
+    landing_statements,
+    own_schema,
+    statistics,
+)
 from refresher.domain.tsql_names import quote
 from refresher.domain.tsql_order import Changes
 from refresher.domain.tsql_reading import window_condition
@@ -52,8 +58,8 @@ class Merge(TableStatements):
             columns = names.listed(self._plan.primary_key)
             add = f"ALTER TABLE {self._staging} ADD PRIMARY KEY CLUSTERED ({columns})"
             statements.append(self._say(add, "build the key of staging"))
-        update = f"UPDATE STATISTICS {self._staging}"
-        return (*statements, self._say(update, "gather statistics of staging"))
+        told = statistics(self._draft, self._plan.staging, "gather statistics of staging")
+        return (*statements, *told)
 
     def _carried(self) -> list[Column]:
         """Return the carried columns as the target will have them."""

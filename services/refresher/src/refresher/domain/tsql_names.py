@@ -11,6 +11,7 @@ OWN_SCHEMA = "penstock_refresh"
 
 _LONGEST = 128
 _ISO = 126
+_COARSE = ("datetime", "smalldatetime")
 
 
 def quote(name: str) -> str:
@@ -52,6 +53,9 @@ def bound(value: Value, column: Column | None) -> str:
     """
     kind = column.type if column is not None else _DEFAULT_TYPES[value.type]
     match value.type:
+        case ValueType.TIMESTAMP if kind in _COARSE:
+            # Not every server reads ISO 8601 into these.
+            return f"CONVERT({kind}, CONVERT(datetime2(7), ?, {_ISO}))"
         case ValueType.DATE | ValueType.TIMESTAMP:
             return f"CONVERT({kind}, ?, {_ISO})"
         case _:

@@ -27,6 +27,7 @@ _IF_MARKED = (
 _STATEMENTS = {
     "switch": f"ALTER TABLE {_NOWHERE} SWITCH TO [{OWN_SCHEMA}].[probe_twin]",
     "rename": f"ALTER SCHEMA [{OWN_SCHEMA}] TRANSFER {_NOWHERE}",
+    "statistics": f"UPDATE STATISTICS {_NOWHERE}",
 }
 PROBES = {name: f"{_IF_MARKED} EXECUTE({literal(sql)})" for name, sql in _STATEMENTS.items()}
 """What a target is asked to find out what its server can do.

@@ -155,23 +155,19 @@ def _nulls(name: str, position: int) -> str:
 
 
 def _hashed(columns: Sequence[CarriedColumn]) -> str:
-    """Return what adds the hash of each row: values with their lengths, nulls apart from blanks."""
+    """Return what adds the hash of each row: values side by side, nulls apart from blanks."""
     values = ", ".join(
-        f"{types.rendered(f'r.{quote(column.name)}', column.type)} AS v_{position}"
+        f"ISNULL({types.rendered(f'r.{quote(column.name)}', column.type)}, 'N') AS v_{position}"
         for position, column in enumerate(columns)
     )
     if not columns:
         return " CROSS APPLY (SELECT 0x AS penstock_hash) AS h"
-    cells = " + ".join(_cell(f"v.v_{position}") for position in range(len(columns)))
-    hashed = f"HASHBYTES('SHA2_256', {cells})"
+    cells = " + ',' + ".join(f"v.v_{position}" for position in range(len(columns)))
+    # Of any length: the sum of many short texts would be cut at 8000.
+    hashed = f"HASHBYTES('SHA2_256', CONVERT(varchar(max), '') + {cells})"
     return (
         f" CROSS APPLY (SELECT {values}) AS v CROSS APPLY (SELECT {hashed} AS penstock_hash) AS h"
     )
-
-
-def _cell(value: str) -> str:
-    size = f"CONVERT(binary(8), CONVERT(bigint, DATALENGTH({value})))"
-    return f"ISNULL(CONVERT(varbinary(max), 0x01) + {size} + {value}, 0x00)"
 
 
 def _sum_of(start: int) -> str:

@@ -12,7 +12,13 @@ from refresher.domain.dialect import TableDraft
 from refresher.domain.frame import TableStatements, affected
 from refresher.domain.plan import Swap, TablePlan
 from refresher.domain.statements import Statement
-from refresher.domain.tsql_landing import arrival_statements, drop, landing_statements, own_schema
+from refresher.domain.tsql_landing import (
+    arrival_statements,
+    drop,
+    landing_statements,
+    own_schema,
+    statistics,
+)
 from refresher.domain.tsql_names import quote
 
 _SCHEMA_LOCK = "SCH-M"
@@ -53,7 +59,7 @@ class Switch(TableStatements):
             *arrival_statements(self._draft, self._plan),
             *self._finish(self._plan.staging),
             *self._references(self._plan.staging),
-            self._say(f"UPDATE STATISTICS {self._staging}", "gather statistics of staging"),
+            *statistics(self._draft, self._plan.staging, "gather statistics of staging"),
         )
 
     def _twin(self, ref: TableRef) -> list[Statement]:
@@ -226,7 +232,7 @@ class Switch(TableStatements):
 
     def after(self) -> list[Statement]:
         """Return what follows the commit."""
-        return [self._say(f"UPDATE STATISTICS {self._target}", "gather statistics")]
+        return list(statistics(self._draft, self._draft.target.ref, "gather statistics"))
 
     # --- renaming --------------------------------------------------------------------------
     def _own(self, ref: TableRef, name: str) -> str:

@@ -160,28 +160,28 @@ def arrive(name: str, text: str) -> str:
 def exact(name: str, text: str) -> str:
     """Return an expression that is equal only when every bit is.
 
-    Collations call texts equal that are not, and xml and CLR types cannot be compared at all.
+    Collations call texts equal that are not, and xml and CLR types cannot be compared at all. A
+    text is hashed and not turned into bytes: servers exist that do so through a code page, in which
+    two letters become one.
     """
     found = parts(text).name
-    if found in (*_TEXTS, *_BYTES, *_CLR, "json", "xml"):
-        return f"CONVERT(varbinary(max), {_as_text(name, found)})"
-    return name
+    if found in _WORDS:
+        return _hashed(f"CONVERT(nvarchar(max), {name})")
+    return f"CONVERT(varbinary(max), {name})" if found in (*_BYTES, *_CLR) else name
 
 
 def rendered(name: str, text: str) -> str:
-    """Return the bytes of a value for a checksum, alike on every server and in every language."""
+    """Return a value as text for a checksum, alike on every server and in every language.
+
+    Without commas, and never `N`: so values can be put side by side. Joining bytes would be
+    shorter, but there are servers that add them up as numbers.
+    """
     found = parts(text).name
-    match found:
-        case "float" | "real":
-            return f"CONVERT(varbinary(max), CONVERT(varchar(64), {name}, 3))"
-        case "money" | "smallmoney":
-            return f"CONVERT(varbinary(max), CONVERT(varchar(64), {name}, 2))"
-        case _ if KINDS.get(found) in _MOMENTS:
-            return f"CONVERT(varbinary(max), CONVERT(varchar(64), {name}, 121))"
-        case _ if found in (*_TEXTS, *_BYTES, *_CLR, "json", "xml"):
-            return f"CONVERT(varbinary(max), {_as_text(name, found)})"
-        case _:
-            return f"CONVERT(varbinary(max), CONVERT(varchar(64), {name}))"
+    if found in _WORDS:
+        return _digits(_hashed(f"CONVERT(nvarchar(max), {name})"))
+    if found in (*_BYTES, *_CLR):
+        return _digits(_hashed(f"CONVERT(varbinary(max), {name})"))
+    return as_text(name, text)
 
 
 def as_text(name: str, text: str) -> str:
@@ -190,14 +190,22 @@ def as_text(name: str, text: str) -> str:
     if found in ("float", "real"):
         return f"CONVERT(varchar(64), {name}, 3)"
     if found in ("money", "smallmoney"):
-        return f"CONVERT(varchar(64), {name}, 2)"
+        # As a decimal: its own styles round on some servers.
+        return f"CONVERT(varchar(64), CONVERT(decimal(19, 4), {name}))"
     style = ", 121" if KINDS.get(found) in _MOMENTS else ""
     return f"CONVERT(varchar(64), {name}{style})"
 
 
 _MOMENTS = (TypeKind.DATE, TypeKind.TIMESTAMP, TypeKind.TIMESTAMPTZ, TypeKind.TIME)
+_WORDS = (*_TEXTS, "json", "xml")
+"""Compared as Unicode: the bytes of `varchar` depend on its code page."""
 
 
-def _as_text(name: str, found: str) -> str:
-    """Return texts as Unicode: the bytes of `varchar` depend on its code page."""
-    return f"CONVERT(nvarchar(max), {name})" if found in (*_TEXTS, "json", "xml") else name
+def _hashed(value: str) -> str:
+    return f"HASHBYTES('SHA2_256', {value})"
+
+
+def _digits(digest: str) -> str:
+    """Return the first 128 bits of a digest as two numbers."""
+    halves = (f"CONVERT(varchar(20), CONVERT(bigint, SUBSTRING({digest}, {n}, 8)))" for n in (1, 9))
+    return " + ':' + ".join(halves)
