@@ -29,3 +29,10 @@ def test_no_id_is_lost_and_no_limit_passed(sizes: list[int], entities: int, size
     for chunk in chunks:
         assert len(chunk) <= entities
         assert len(chunk) == 1 or sum(by_id[item] for item in chunk) <= size
+
+
+def test_pages_side_by_side_have_no_more_documents_in_memory_than_one_page_has() -> None:
+    limits = ChunkLimits(entities=10, size_bytes=900)
+    assert [limits.among(pages).size_bytes for pages in (1, 2, 3)] == [900, 900, 600]
+    assert ChunkLimits(entities=10, size_bytes=1).among(3).size_bytes == 1
+    assert limits.among(3).entities == 10

@@ -1,7 +1,7 @@
 """How many entities are merged at a time: few large ones or many small ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +11,14 @@ class ChunkLimits:
     entities: int
     size_bytes: int
     """Of the documents; one entity that is larger goes alone."""
+
+    def among(self, pages: int) -> "ChunkLimits":
+        """Return the limits for each of several pages in progress.
+
+        A page alone has two chunks in memory, pages side by side one each; either way the documents
+        are those of two chunks.
+        """
+        return replace(self, size_bytes=max(1, self.size_bytes * 2 // max(2, pages)))
 
 
 def cut(

@@ -187,10 +187,13 @@ class Recompute:
         states = await self._silver.lock(connection, entity, plan.ids)
         if turn is not None:
             turn.locked()
-        # Beside another page, the next chunk would be a third one in memory.
-        ahead = turn is None or turn.is_alone
         found = self._changes(
-            connection, entity, plan, states=states, is_repair=run_id is not None, ahead=ahead
+            connection,
+            entity,
+            plan,
+            states=states,
+            is_repair=run_id is not None,
+            pages=1 if turn is None else turn.at_once,
         )
         async for ids, changes, uses in found:
             before = await self._refer.before(connection, entity, changes)
@@ -250,21 +253,21 @@ class Recompute:
         *,
         states: Mapping[str, State],
         is_repair: bool = False,
-        ahead: bool = True,
+        pages: int = 1,
     ) -> AsyncGenerator[tuple[list[str], Changes, list[Use]]]:
-        async for chunk, outcomes in self._merged(connection, entity, plan, ahead=ahead):
+        async for chunk, outcomes in self._merged(connection, entity, plan, pages=pages):
             checked, uses = await self._refer.check(connection, entity, plan.date(outcomes))
             yield chunk, compare(states, checked, is_repair=is_repair), uses
 
     async def _chunks(
-        self, connection: Connection, entity: Entity, plan: Plan
+        self, connection: Connection, entity: Entity, plan: Plan, *, pages: int
     ) -> AsyncGenerator[tuple[list[str], list[Head]]]:
         """Read entity by entity, as many at a time as the limits allow.
 
         Records are small as a rule, so they are asked for; only if there is too much of them their
         sizes are.
         """
-        kind, limits = entity.entity_type, self._limits
+        kind, limits = entity.entity_type, self._limits.among(pages)
         for start in range(0, len(plan.ids), limits.entities):
             ids = list(plan.ids[start : start + limits.entities])
             records = plan.records_of(ids)
@@ -279,19 +282,20 @@ class Recompute:
                 yield chunk, await self._bronze.heads(connection, kind, plan.records_of(chunk))
 
     async def _merged(
-        self, connection: Connection, entity: Entity, plan: Plan, *, ahead: bool
+        self, connection: Connection, entity: Entity, plan: Plan, *, pages: int
     ) -> AsyncGenerator[tuple[list[str], Outcomes]]:
-        """Merge chunk by chunk; with `ahead`, each while the caller writes the one before.
+        """Merge chunk by chunk, each while the caller writes the one before.
 
-        So two chunks are in memory, and the database waits for the processor no more than it must.
+        So the database waits for the processor no more than it must. With other pages in progress
+        it has enough to do, and there is one chunk of each in memory.
         """
         merging: tuple[list[str], asyncio.Future[Outcomes]] | None = None
         try:
-            async for chunk, heads in self._chunks(connection, entity, plan):
+            async for chunk, heads in self._chunks(connection, entity, plan, pages=pages):
                 work = self._merger.merge(entity, chunk, plan.assign(heads))
                 # A generator cannot hold a task group; the task is awaited or cancelled below.
                 task = asyncio.ensure_future(work)  # noqa: TID251
-                before, merging = (merging, (chunk, task)) if ahead else ((chunk, task), None)
+                before, merging = (merging, (chunk, task)) if pages == 1 else ((chunk, task), None)
                 if before is not None:
                     yield before[0], await before[1]
             if merging is not None:

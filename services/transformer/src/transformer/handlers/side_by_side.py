@@ -21,9 +21,9 @@ ones."""
 class Turn:
     """The place of a page among those in progress."""
 
-    def __init__(self, before: "Turn | None" = None, *, is_alone: bool = True) -> None:
-        self.is_alone = is_alone
-        """Whether there are no other pages meanwhile."""
+    def __init__(self, before: "Turn | None" = None, *, at_once: int = 1) -> None:
+        self.at_once = at_once
+        """How many pages are in progress, this one included."""
 
         self.has_locks = asyncio.Event()
         self.has_ended = asyncio.Event()
@@ -76,7 +76,7 @@ async def side_by_side(
     turn: Turn | None = None
     try:
         async for page in pages:
-            turn = Turn(turn, is_alone=at_once == 1)
+            turn = Turn(turn, at_once=at_once)
             # A generator cannot hold a task group; every task is awaited or cancelled here.
             running.append((turn, asyncio.ensure_future(work(page, turn))))  # noqa: TID251
             if len(running) == at_once:
