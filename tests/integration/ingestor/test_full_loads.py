@@ -185,3 +185,17 @@ async def test_loads_of_the_same_keys_neither_deadlock_nor_write_twice(
         database, "select count(distinct external_id), count(*) from bronze.raw_entities"
     )
     assert keys == versions, "a number is the same content, whoever brings it"
+
+
+async def test_a_load_that_meets_what_is_known_ends(
+    database: Database, catalog: PostgresCatalog
+) -> None:
+    """While all is new nothing is looked up, so the key that is known is met by the COPY."""
+    for start in (0, MANY):
+        batch = [own(number) for number in range(start, start + MANY)]
+        assert await outcomes(database, catalog, batch) == [APPENDED] * MANY
+    met = [own(number) for number in range(MANY - 1, 3 * MANY)]
+    known = [DUPLICATE] * (MANY + 1)
+    assert await outcomes(database, catalog, met) == [*known, *[APPENDED] * MANY]
+    assert await outcomes(database, catalog, met) == [DUPLICATE] * len(met)
+    assert await rows(database, _UNLIKE) == []

@@ -1,13 +1,15 @@
 """The first versions of what bronze has never seen, which is all of a full load.
 
 Many of them go over as two COPYs, heads and rows, under ids that the client was given beforehand;
-nothing is judged and nothing comes back. A key that somebody else gives a head at the same moment
-refuses the first COPY; then, and where there are few, each gets its head on its own, if it can.
+nothing is judged and nothing comes back. Whether a key has a head is looked up before, but not
+while a load goes on: then only the first COPY finds out. A key that has one, or that somebody else
+gives one at the same moment, refuses it; then, and where there are few, each gets its head on its
+own, if it can.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -23,14 +25,19 @@ _Answer = TypeVar("_Answer")
 _Work = TypeVar("_Work")
 
 
+Loads: TypeAlias = set[tuple[str, str]]
+"""Entity types and sources of which the last many versions were all new."""
+
+
 async def append_first(
-    connection: Connection, versions: Mapping[int, NewVersion]
+    connection: Connection, versions: Mapping[int, NewVersion], *, loads: Loads
 ) -> dict[int, Written]:
     """Append what has no head, and only that.
 
     Args:
         connection: In a transaction.
         versions: By their ordinal; of different keys.
+        loads: What need not be looked for, because a load goes on; kept up to date.
 
     Returns:
         What was appended, by its ordinal.
@@ -42,16 +49,38 @@ async def append_first(
     }
     if len(stored) < FEWEST_TO_COPY:
         return await _insert(connection, stored)
-    keys = {version.key: ordinal for ordinal, version in stored.items()}
-    [found], ordered = await _beside(
-        connection.fetch(_LOOK, *_looked_for(list(keys))),
+    kinds = {(version.entity_type, version.source_system) for version in stored.values()}
+    if kinds <= loads:
+        copied = await _copy_new(connection, stored, connection.fetch(_GIVE, len(stored)))
+        if copied is not None:
+            return copied
+        loads -= kinds
+    looking = connection.fetch(_LOOK, *_looked_for([item.key for item in stored.values()]))
+    written = await _copy_new(connection, stored, looking)
+    if written is None:
+        return await _insert(connection, stored)
+    if len(written) == len(stored):
+        loads |= kinds
+    return written
+
+
+async def _copy_new(
+    connection: Connection,
+    versions: Mapping[int, NewVersion],
+    request: Coroutine[Any, Any, "list[asyncpg.Record]"],
+) -> dict[int, Written] | None:
+    """Append what is new according to a request; None where one of it is not, after all."""
+    keys = {version.key: ordinal for ordinal, version in versions.items()}
+    [given], ordered = await _beside(
+        request,
         # By bytes, as the statements do: two writers of the same keys wait in one order.
         work=lambda: [keys[key] for key in sorted(keys)],
     )
-    known = _at(list(stored), found["places"]) if found["places"] else ()
-    new = {ordinal: stored[ordinal] for ordinal in ordered if ordinal not in known}
-    copied = await _copy(connection, new, given=found) if len(new) >= FEWEST_TO_COPY else None
-    return await _insert(connection, new) if copied is None else copied
+    known = _at(list(versions), given["places"]) if given["places"] else ()
+    new = {ordinal: versions[ordinal] for ordinal in ordered if ordinal not in known}
+    if len(new) < FEWEST_TO_COPY:
+        return await _insert(connection, new)
+    return await _copy(connection, new, given=given)
 
 
 def _looked_for(keys: Sequence[ExternalKey]) -> list[list[Any]]:
@@ -160,13 +189,23 @@ def _written(ordinals: Iterable[int], places: Places) -> dict[int, Written]:
     }
 
 
-# Which are known already, and ids for the others: places in a sequence, so gaps are fine.
+_GIVE = """
+select null as places, statement_timestamp() as ingested_at,
+       array(select nextval('bronze.raw_entities_id_seq') from generate_series(1, $1)) as ids
+"""
+
+# Which are known already, and ids for the others: of a sequence, so gaps are fine. By `offset` each
+# key is looked up in the index; a join would read all heads for every chunk of a load.
 _LOOK = """
 with known as (
     select item.place
     from unnest($3::text[], $4::integer[]) with ordinality as item (external_id, pair, place)
-    join bronze.heads head on head.entity_type = ($1::text[])[item.pair]
-        and head.source_system = ($2::text[])[item.pair] and head.external_id = item.external_id
+    cross join lateral (
+        select 1 from bronze.heads head
+        where head.entity_type = ($1::text[])[item.pair]
+            and head.source_system = ($2::text[])[item.pair]
+            and head.external_id = item.external_id
+        offset 0) found
 ), counted as (
     select array_agg(place) as places, cardinality($3) - count(*)::integer as missing from known
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 from chassis.db import Connection, Database, Transaction
 from chassis.logs import redact
-from ingestor.adapters.first_versions import append_first
+from ingestor.adapters.first_versions import Loads, append_first
 from ingestor.adapters.version_rows import Places, columns, copy_rows
 from ingestor.domain.versions import ExternalKey, NewVersion, WriteOutcome, Written
 from ingestor.ports import RecordError
@@ -27,6 +27,7 @@ class PostgresCatalog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._loads: Loads = set()
 
     async def sequences(self, keys: Sequence[ExternalKey]) -> Mapping[ExternalKey, int]:
         """Return the sequence of the last event applied to each key that has one."""
@@ -58,8 +59,16 @@ class PostgresCatalog:
         await _lock_entities(connection, versions)
         written: dict[int, Written] = {}
         for ordinals in _rounds([version.key for version in versions]):
-            written |= await _append(connection, {item: versions[item] for item in ordinals})
+            chosen = {item: versions[item] for item in ordinals}
+            written |= await self._append(connection, chosen)
         return [written[ordinal] for ordinal in range(len(versions))]
+
+    async def _append(
+        self, connection: Connection, versions: Mapping[int, NewVersion]
+    ) -> dict[int, Written]:
+        written = await append_first(connection, versions, loads=self._loads)
+        rest = {ordinal: item for ordinal, item in versions.items() if ordinal not in written}
+        return written | await _judge(connection, rest) if rest else written
 
     async def record_errors(self, transaction: Transaction, errors: Sequence[RecordError]) -> None:
         """Write the failures beside what succeeded."""
@@ -110,12 +119,6 @@ def _repetitions(keys: Sequence[ExternalKey]) -> Iterable[Sequence[int]]:
         rounds[seen[key]].append(ordinal)
         seen[key] += 1
     return rounds.values()
-
-
-async def _append(connection: Connection, versions: Mapping[int, NewVersion]) -> dict[int, Written]:
-    written = await append_first(connection, versions)
-    rest = {ordinal: item for ordinal, item in versions.items() if ordinal not in written}
-    return written | await _judge(connection, rest) if rest else written
 
 
 async def _judge(connection: Connection, versions: Mapping[int, NewVersion]) -> dict[int, Written]:
