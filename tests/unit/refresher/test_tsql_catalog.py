@@ -9,6 +9,7 @@ from refresher.domain.tsql_catalog import (
     allows_snapshots,
     build_table,
     capabilities,
+    named_as_asked,
 )
 from refresher.domain.values import Value, ValueType
 from tests.support.tds.catalogs import column
@@ -202,6 +203,20 @@ def test_references_of_several_columns_are_put_together() -> None:
             is_trusted=False,
         ),
     )
+
+
+def test_a_reference_names_its_tables_as_they_were_asked_for_whatever_their_case() -> None:
+    row: Row = {
+        "table_id": 2,
+        "schema_name": "dbo",
+        "table_name": "lines",
+        "referenced_id": 1,
+        "referenced_schema": "dbo",
+        "referenced_table": "orders",
+    }
+    rows = TableRows(ref=_REF, table=_TABLE, columns=(), foreign_keys=(row,))
+    (named,) = named_as_asked(rows, {1: _REF}).foreign_keys
+    assert named == {**row, "referenced_table": "Orders"}
 
 
 def _partitioned(**more: object) -> Table:

@@ -10,7 +10,13 @@ from refresher.domain import tsql_types as types
 from refresher.domain.catalog import Catalog, Extent, Side, TableRef, TypeKind
 from refresher.domain.plan import TablePlan
 from refresher.domain.statements import Statement
-from refresher.domain.tsql_catalog import Row, TableRows, build_table, capabilities
+from refresher.domain.tsql_catalog import (
+    Row,
+    TableRows,
+    build_table,
+    capabilities,
+    named_as_asked,
+)
 from refresher.domain.tsql_errors import Trouble
 from refresher.domain.tsql_names import quote
 from refresher.domain.values import Value, ValueType
@@ -56,11 +62,10 @@ async def read_catalog(
     reader = _Reader(driver, side, seconds)
     server = (await reader.rows(queries.SERVER))[0]
     able = await _capabilities(reader, side, server)
-    found = {}
-    for ref in sorted(tables):
-        rows = await _table_rows(reader, ref, server)
-        if rows is not None:
-            found[ref] = build_table(rows, server, able=able)
+    rows = [await _table_rows(reader, ref, server) for ref in sorted(tables)]
+    here = [item for item in rows if item is not None]
+    asked = {item.table["id"]: item.ref for item in here}
+    found = {item.ref: build_table(named_as_asked(item, asked), server, able=able) for item in here}
     return Catalog(tables=found, version=server["version"], capabilities=able)
 
 

@@ -71,6 +71,26 @@ def allows_snapshots(server: Row) -> bool:
     return server["snapshot_state"] == 1 or read_only
 
 
+def named_as_asked(rows: TableRows, asked: Mapping[int, TableRef]) -> TableRows:
+    """Return rows whose references name tables as they were asked for, by their ids.
+
+    Where names do not distinguish case, the catalogs may write a table in another way than the
+    configuration does, and a reference would seem to lead to another table.
+    """
+
+    def named(row: Row) -> Row:
+        parent, other = asked.get(row["table_id"]), asked.get(row["referenced_id"])
+        return {
+            **row,
+            **({"schema_name": parent.schema, "table_name": parent.name} if parent else {}),
+            **(
+                {"referenced_schema": other.schema, "referenced_table": other.name} if other else {}
+            ),
+        }
+
+    return replace(rows, foreign_keys=[named(row) for row in rows.foreign_keys])
+
+
 def build_table(rows: TableRows, server: Row, *, able: Collection[str]) -> Table:
     """Return one table of a server that is able to do what `capabilities` says."""
     columns = tuple(_as_json(_column(row), rows.checks) for row in rows.columns)

@@ -175,6 +175,7 @@ ORDER BY k.name
 FOREIGN_KEYS = """
 SELECT
     f.name, f.is_disabled, f.is_not_trusted,
+    f.parent_object_id AS table_id, f.referenced_object_id AS referenced_id,
     LOWER(REPLACE(f.delete_referential_action_desc, '_', ' ')) AS on_delete,
     OBJECT_SCHEMA_NAME(f.parent_object_id) AS schema_name,
     OBJECT_NAME(f.parent_object_id) AS table_name,
