@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from penstock.catalogue import CATALOGUE
@@ -36,7 +36,7 @@ def penstock(
 def executed(
     *arguments: str,
     state_dir: Path,
-    prefix: tuple[str, ...] = (),
+    prefix: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run `penstock` to its end, started anew as a shell does."""
