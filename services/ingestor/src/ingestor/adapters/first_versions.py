@@ -1,14 +1,14 @@
 """The first versions of what bronze has never seen, which is all of a full load.
 
 Many of them go over as two COPYs, heads and rows, under ids that the client was given beforehand;
-nothing is judged and nothing comes back. Whether a key has a head is looked up before, but not
-while a load goes on: then only the first COPY finds out. A key that has one, or that somebody else
-gives one at the same moment, refuses it; then, and where there are few, each gets its head on its
-own, if it can.
+nothing is judged and nothing comes back. That is tried while a load goes on, which is to say that
+the last many were all new. A key that has a head, or that somebody else gives one at the same
+moment, refuses the first COPY; then, and where there are few, each gets its head on its own, if it
+can.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -16,7 +16,7 @@ import asyncpg
 from chassis.db import Connection
 from contracts.layers import BronzeOperation
 from ingestor.adapters.version_rows import Places, columns, copy_heads, copy_rows
-from ingestor.domain.versions import ExternalKey, NewVersion, WriteOutcome, Written
+from ingestor.domain.versions import NewVersion, WriteOutcome, Written
 
 FEWEST_TO_COPY = 100
 """Below it the round trips of a COPY cost more than they save."""
@@ -37,7 +37,7 @@ async def append_first(
     Args:
         connection: In a transaction.
         versions: By their ordinal; of different keys.
-        loads: What need not be looked for, because a load goes on; kept up to date.
+        loads: What is expected to be new, because a load goes on; kept up to date.
 
     Returns:
         What was appended, by its ordinal.
@@ -51,65 +51,34 @@ async def append_first(
         return await _insert(connection, stored)
     kinds = {(version.entity_type, version.source_system) for version in stored.values()}
     if kinds <= loads:
-        copied = await _copy_new(connection, stored, connection.fetch(_GIVE, len(stored)))
+        copied = await _copy(connection, stored)
         if copied is not None:
             return copied
         loads -= kinds
-    looking = connection.fetch(_LOOK, *_looked_for([item.key for item in stored.values()]))
-    written = await _copy_new(connection, stored, looking)
-    if written is None:
-        return await _insert(connection, stored)
+    written = await _insert(connection, stored)
     if len(written) == len(stored):
         loads |= kinds
     return written
 
 
-async def _copy_new(
-    connection: Connection,
-    versions: Mapping[int, NewVersion],
-    request: Coroutine[Any, Any, "list[asyncpg.Record]"],
-) -> dict[int, Written] | None:
-    """Append what is new according to a request; None where one of it is not, after all."""
-    keys = {version.key: ordinal for ordinal, version in versions.items()}
-    [given], ordered = await _beside(
-        request,
-        # By bytes, as the statements do: two writers of the same keys wait in one order.
-        work=lambda: [keys[key] for key in sorted(keys)],
-    )
-    known = _at(list(versions), given["places"]) if given["places"] else ()
-    new = {ordinal: versions[ordinal] for ordinal in ordered if ordinal not in known}
-    if len(new) < FEWEST_TO_COPY:
-        return await _insert(connection, new)
-    return await _copy(connection, new, given=given)
-
-
-def _looked_for(keys: Sequence[ExternalKey]) -> list[list[Any]]:
-    """Say each pair of entity type and source system once, because there are few."""
-    pairs = list({key[:2] for key in keys})
-    numbers = {pair: number for number, pair in enumerate(pairs, start=1)}
-    return [
-        *columns(pairs, width=2),
-        [key[2] for key in keys],
-        [numbers[key[:2]] for key in keys],
-    ]
-
-
-def _at(ordinals: Sequence[int], places: Iterable[int]) -> set[int]:
-    """Pick from a list; places count from one."""
-    return {ordinals[place - 1] for place in places}
-
-
 async def _copy(
-    connection: Connection, versions: Mapping[int, NewVersion], *, given: "asyncpg.Record"
+    connection: Connection, versions: Mapping[int, NewVersion]
 ) -> dict[int, Written] | None:
-    """Write heads, and then rows; None where somebody else was first with one of them.
+    """Write heads, and then rows; None where one of them has a head.
 
     Blocks are made while the server is busy with those before.
     """
+    keys = {version.key: ordinal for ordinal, version in versions.items()}
+    [given], ordered = await _beside(
+        connection.fetch(_GIVE, len(versions)),
+        # By bytes, as the statements do: two writers of the same keys wait in one order.
+        work=lambda: [keys[key] for key in sorted(keys)],
+    )
+    chosen = [versions[ordinal] for ordinal in ordered]
     places = Places(
-        versions=list(versions.values()),
-        entity_ids=[version.entity_id for version in versions.values()],
-        numbers=[1] * len(versions),
+        versions=chosen,
+        entity_ids=[version.entity_id for version in chosen],
+        numbers=[1] * len(chosen),
         raw_ids=given["ids"],
         ingested_at=given["ingested_at"],
     )
@@ -118,7 +87,7 @@ async def _copy(
         async with connection.transaction():
             _, written = await _beside(
                 copy_heads(connection, places, sent=sent),
-                work=lambda: _written(versions, places),
+                work=lambda: _written(ordered, places),
                 after=sent,
             )
     except asyncpg.UniqueViolationError:
@@ -190,28 +159,8 @@ def _written(ordinals: Iterable[int], places: Places) -> dict[int, Written]:
 
 
 _GIVE = """
-select null as places, statement_timestamp() as ingested_at,
+select statement_timestamp() as ingested_at,
        array(select nextval('bronze.raw_entities_id_seq') from generate_series(1, $1)) as ids
-"""
-
-# Which are known already, and ids for the others: of a sequence, so gaps are fine. By `offset` each
-# key is looked up in the index; a join would read all heads for every chunk of a load.
-_LOOK = """
-with known as (
-    select item.place
-    from unnest($3::text[], $4::integer[]) with ordinality as item (external_id, pair, place)
-    cross join lateral (
-        select 1 from bronze.heads head
-        where head.entity_type = ($1::text[])[item.pair]
-            and head.source_system = ($2::text[])[item.pair]
-            and head.external_id = item.external_id
-        offset 0) found
-), counted as (
-    select array_agg(place) as places, cardinality($3) - count(*)::integer as missing from known
-)
-select places, statement_timestamp() as ingested_at,
-       array(select nextval('bronze.raw_entities_id_seq') from generate_series(1, missing)) as ids
-from counted
 """
 
 # By bytes, as the client sorts: two writers of the same keys wait in one order, whichever way
