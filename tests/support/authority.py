@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_LOOPBACK = x509.IPAddress(IPv4Address("127.0.0.1"))
+
 _PEM = serialization.Encoding.PEM
 
 
@@ -23,7 +25,7 @@ class Pair:
 
 @dataclass(slots=True)
 class Authority:
-    """Signs certificates for the loopback address; its own lies in `file`."""
+    """Signs certificates for servers of this machine; its own lies in `file`."""
 
     folder: Path
     name: str = "ca"
@@ -43,7 +45,14 @@ class Authority:
     def file(self) -> Path:
         return self.folder / f"{self.name}.crt"
 
-    def issue(self, common_name: str, *, days: float = 30, file_name: str | None = None) -> Pair:
+    def issue(
+        self,
+        common_name: str,
+        *,
+        days: float = 30,
+        file_name: str | None = None,
+        host: x509.GeneralName = _LOOPBACK,
+    ) -> Pair:
         """Sign a certificate that both servers and clients can use; it may have ended."""
         begin, end = _around_now(days=days)
         key = ec.generate_private_key(ec.SECP256R1())
@@ -56,10 +65,7 @@ class Authority:
                 begin,
                 end,
             )
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]),
-                critical=False,
-            )
+            .add_extension(x509.SubjectAlternativeName([host]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         stem = self.folder / (file_name or common_name)

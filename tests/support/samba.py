@@ -8,18 +8,15 @@ import os
 import pwd
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from chassis.settings import NasSettings
-from penstock.stack.parts.smb import find_program
-from tests.support.errors import MissingServerError
+from penstock.stack.ports import free_port
+from tests.support.daemons import Daemon, find_program
 
 USER = "penstock"
 PASSWORD = "Passw0rd!"
@@ -29,19 +26,14 @@ _UNPRIVILEGED = "daemon"
 """Where smbd runs as root, the share's user must not be root, or nothing would ever be denied."""
 
 _REFUSED = re.compile(r"Auth: .*status \[NT_STATUS_(?!OK\b)")
-_START_SECONDS = 10.0
+_ADVICE = "The tests need an SMB server: install the Debian package samba."
 
 
 class Samba:
     """One smbd with one share; `options` are lines of the global section."""
 
     def __init__(self, *options: str, share_options: tuple[str, ...] = ()) -> None:
-        smbd, pdbedit = find_program("smbd"), find_program("pdbedit")
-        if smbd is None or pdbedit is None:
-            raise MissingServerError(
-                "The tests need an SMB server: install the Debian package samba."
-            )
-        self._smbd = smbd
+        smbd, pdbedit = (find_program(name, _ADVICE) for name in ("smbd", "pdbedit"))
         # smbd walks down to the share as its user, so every folder above must let it pass.
         self._home = Path(tempfile.mkdtemp(prefix="penstock-samba-"))
         self._home.chmod(0o755)
@@ -49,14 +41,19 @@ class Samba:
         self.folder.mkdir()
         self._account = _account()
         self.own(self.folder)
-        self.port = _free_port()
+        self.port = free_port()
         self._log = self._home / "smbd.log"
         self._configuration = self._home / "smb.conf"
         for name in ("private", "state", "cache", "lock", "run", "ncalrpc"):
             (self._home / name).mkdir(mode=0o700 if name == "private" else 0o755)
         (self._home / "users.map").write_text(f"{self._account} = {USER}\n")
         self.configure(*options, share_options=share_options)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._daemon = Daemon(
+            *(smbd, "--foreground", "--no-process-group", "--debug-stdout"),
+            *("-s", self._configuration),
+            ports=(self.port,),
+            log=self._log,
+        )
         _set_password(pdbedit, self._configuration, self._account)
 
     def own(self, *paths: Path) -> None:
@@ -68,33 +65,11 @@ class Samba:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                (
-                    self._smbd,
-                    "--foreground",
-                    "--no-process-group",
-                    "--debug-stdout",
-                    "-s",
-                    self._configuration,
-                ),
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + _START_SECONDS
-        while not _is_listening(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise MissingServerError(f"smbd did not start: {self._log.read_text()[-500:]}")
-            time.sleep(0.02)
+        self._daemon.start()
 
     def kill(self) -> None:
         """End the server and every connection of it, at once."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+        self._daemon.kill()
 
     def remove(self) -> None:
         """End the server and delete what it wrote."""
@@ -171,16 +146,3 @@ def _set_password(pdbedit: str, configuration: Path, account: str) -> None:
         capture_output=True,
         check=True,
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

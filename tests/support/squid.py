@@ -7,25 +7,21 @@ password that counts. Neither knows the library that answers its challenges.
 import os
 import pwd
 import shutil
-import signal
-import socket
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
-from tests.support.errors import MissingServerError
+from penstock.stack.ports import free_port
+from tests.support.daemons import Daemon, find_program
 
 PASSWORD = "pa@ss:w/ör#d"  # everything that would need escaping in an address
 
 FORBIDDEN_PORT = 9
 """No tunnel is allowed to it."""
 
-_PATH = os.pathsep.join([*os.get_exec_path(), "/usr/sbin", "/usr/local/sbin"])
+_ADVICE = "The tests need a proxy with NTLM: install the Debian packages squid and winbind."
 _UNPRIVILEGED = "proxy"
-_START_SECONDS = 20.0
 
 _HELPERS = {"ntlm": "squid-2.5-ntlmssp", "negotiate": "gss-spnego"}
 _BASIC = """#!/bin/sh
@@ -47,7 +43,7 @@ class Squid:
     def __init__(self, *schemes: str, certificate: Path) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="penstock-squid-"))
         self._home.chmod(0o755)
-        self.port, self.tls_port = _free_port(), _free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self._name = f"penstock{self.port}"  # several of one name share their memory
         shutil.copy(certificate, self._home / "server.pem")
         (self._home / "password").write_text(PASSWORD)
@@ -58,31 +54,20 @@ class Squid:
             entry = pwd.getpwnam(_UNPRIVILEGED)
             for path in (self._home, *self._home.iterdir()):
                 os.chown(path, entry.pw_uid, entry.pw_gid)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._daemon = Daemon(
+            *(find_program("squid", _ADVICE), "-N", "-d", "1", "-n", self._name),
+            *("-f", self._home / "squid.conf"),
+            ports=(self.port, self.tls_port),
+            log=self._home / "squid.log",
+        )
 
     def start(self) -> None:
         """Start the proxy and wait until it answers."""
-        with (self._home / "squid.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                (_find("squid"), "-N", "-n", self._name, "-f", self._home / "squid.conf"),
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + _START_SECONDS
-        while not (_is_listening(self.port) and _is_listening(self.tls_port)):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                text = (self._home / "cache.log").read_text()[-800:]
-                raise MissingServerError(f"Squid did not start: {text}")
-            time.sleep(0.02)
+        self._daemon.start()
 
     def remove(self) -> None:
         """End the proxy and delete what it wrote."""
-        if self._process is not None:
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._daemon.kill()
         for segment in Path("/dev/shm").glob(f"{self._name}-*"):
             segment.unlink(missing_ok=True)
         shutil.rmtree(self._home, ignore_errors=True)
@@ -101,7 +86,11 @@ class Squid:
             script.write_text(_BASIC)
         else:
             script.write_text(
-                _NTLM.format(program=_find("ntlm_auth"), protocol=_HELPERS[scheme], home=self._home)
+                _NTLM.format(
+                    program=find_program("ntlm_auth", _ADVICE),
+                    protocol=_HELPERS[scheme],
+                    home=self._home,
+                )
             )
         script.chmod(0o755)
 
@@ -123,7 +112,7 @@ class Squid:
             "pinger_enable off",
             "pid_filename none",
             f"coredump_dir {home}",
-            f"cache_log {home}/cache.log",
+            "cache_log /dev/null",
             "logformat own %rm %ru %>Hs %#un %#{Proxy-Authorization}>h",
             f"access_log stdio:{home}/access.log own",
             "buffered_logs off",
@@ -131,26 +120,3 @@ class Squid:
         )
         if os.geteuid() == 0:
             yield f"cache_effective_user {_UNPRIVILEGED}"
-
-
-def _find(program: str) -> str:
-    found = shutil.which(program, path=_PATH)
-    if found is None:
-        raise MissingServerError(
-            f"The tests need a proxy with NTLM ({program}): "
-            "install the Debian packages squid and winbind."
-        )
-    return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

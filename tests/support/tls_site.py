@@ -6,13 +6,11 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.support.authority import Authority
 
 _BODY = b'[{"symbol": "APAM"}]'
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
@@ -20,30 +18,10 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:
 
 def write_authority(folder: Path, *, days: float = 90) -> None:
     """Write `ca.pem`, and `server.pem` with key and certificate for `localhost`."""
-    now = datetime.now(UTC)  # noqa: TID251 - certificates are about now
-    begin, end = now - timedelta(days=2), now + timedelta(days=days)
-    authority, authority_key = _name("House CA"), ec.generate_private_key(ec.SECP256R1())
-    key = ec.generate_private_key(ec.SECP256R1())
-    root = (
-        x509.CertificateBuilder(authority, authority, authority_key.public_key(), 1, begin, end)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
-    leaf = (
-        x509.CertificateBuilder(authority, _name("localhost"), key.public_key(), 2, begin, end)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    encoding = serialization.Encoding.PEM
-    (folder / "ca.pem").write_bytes(root.public_bytes(encoding))
-    private = key.private_bytes(
-        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "server.pem").write_bytes(private + leaf.public_bytes(encoding))
-
-
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    authority = Authority(folder, days=days)
+    pair = authority.issue("localhost", days=days, host=x509.DNSName("localhost"))
+    authority.file.rename(folder / "ca.pem")
+    (folder / "server.pem").write_bytes(pair.key.read_bytes() + pair.certificate.read_bytes())
 
 
 @contextlib.asynccontextmanager
