@@ -19,6 +19,15 @@ CAP_SECONDS = 30.0
 IN_PLACE_CAP_SECONDS = 5.0
 """Somebody waits for the outcome of a retry in place."""
 
+REFUSED_SECONDS = 300.0
+"""First rest after a refused log-on: directories lock an account after a few wrong passwords.
+
+With doubling, at most three attempts fall into half an hour; usual lock-out policies allow five to
+ten.
+"""
+
+REFUSED_CAP_SECONDS = 3600.0
+
 
 def backoff_seconds(
     attempt: int,
@@ -35,6 +44,11 @@ def backoff_seconds(
     span = min(cap, base * 2.0 ** min(attempt, 20))
     jitter = random.uniform(0, span / 2)  # noqa: S311 - jitter, not cryptography
     return max(span / 2, retry_after or 0.0) + jitter
+
+
+def rest_seconds(refusals: int, *, first: float = REFUSED_SECONDS) -> float:
+    """Return how long an account rests after so many refused log-ons in a row."""
+    return min(REFUSED_CAP_SECONDS, first * 2.0 ** min(refusals - 1, 20))
 
 
 def retrying(*, total_seconds: float = 60.0) -> AsyncRetrying:

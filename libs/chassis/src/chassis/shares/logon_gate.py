@@ -1,7 +1,7 @@
 """One log-on at a time, and none while the account rests.
 
-Directories lock an account after a few wrong passwords. Eight connections that each try a stale
-password "once" are eight attempts, so every connection of a process asks the same gate first.
+Eight connections that each try a stale password "once" are eight attempts, so every connection of a
+process asks the same gate first.
 """
 
 import threading
@@ -9,18 +9,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from chassis.clock import Clock, SystemClock
-from chassis.retry import backoff_seconds
+from chassis.retry import REFUSED_SECONDS, backoff_seconds, rest_seconds
 from chassis.shares.port import ShareLogonError, ShareUnavailableError
 from chassis.shares.smb_wire import ShareRefusesAccountError
-
-REFUSED_SECONDS = 300.0
-"""First rest after a refusal.
-
-With doubling, at most three attempts fall into half an hour; usual lock-out policies allow five to
-ten.
-"""
-
-REFUSED_CAP_SECONDS = 3600.0
 
 
 class LogonGate:
@@ -31,11 +22,9 @@ class LogonGate:
         *,
         clock: Clock | None = None,
         refused_seconds: float = REFUSED_SECONDS,
-        refused_cap_seconds: float = REFUSED_CAP_SECONDS,
     ) -> None:
         self._clock = clock or SystemClock()
         self._refused_seconds = refused_seconds
-        self._refused_cap_seconds = refused_cap_seconds
         self._lock = threading.Lock()
         self._refusals = 0
         self._failures = 0
@@ -82,8 +71,7 @@ class LogonGate:
     def _rest_after_refusal(self) -> float:
         self._refusals += 1
         self._is_refused = True
-        doubled = self._refused_seconds * 2.0 ** min(self._refusals - 1, 20)
-        return self._rest(min(doubled, self._refused_cap_seconds))
+        return self._rest(rest_seconds(self._refusals, first=self._refused_seconds))
 
     def _rest_after_failure(self) -> float:
         self._failures += 1

@@ -1,10 +1,9 @@
 """One log-on at a time while it is not known that it succeeds, and none while the account rests.
 
-Directories lock an account after a few wrong passwords, and a client opens twenty connections at
-once. All clients of a process that use one account at one proxy therefore ask one gate. It is the
-gate of the shares (`chassis.shares.logon_gate`) for coroutines, and it opens after a success: a
-proxy answers a log-on only when it has reached the target, and one slow target must not hold up
-the others.
+A client opens twenty connections at once. All clients of a process that use one account at one
+proxy therefore ask one gate. Unlike that of the shares (`chassis.shares.logon_gate`) it opens after
+a success: a proxy answers a log-on only when it has reached the target, and one slow target must
+not hold up the others.
 """
 
 import asyncio
@@ -15,11 +14,7 @@ from weakref import WeakKeyDictionary
 from chassis.clock import Clock
 from chassis.http.proxy.address import Proxy
 from chassis.http.proxy.errors import LogonRefusal, ProxyFault
-
-REFUSED_SECONDS = 300.0
-"""First rest after a refusal; it doubles with each further one."""
-
-REFUSED_CAP_SECONDS = 3600.0
+from chassis.retry import REFUSED_SECONDS, rest_seconds
 
 REFUSED = (
     "the proxy refuses the log-on; check user, domain and password: it is not tried again for "
@@ -75,10 +70,9 @@ class LogonGate:
         try:
             yield
         except LogonRefusal:
-            doubled = REFUSED_SECONDS * 2.0 ** min(self._refusals, 20)
             self._refusals += 1
             self._proven_until = float("-inf")
-            self._rests_until = self._clock.monotonic() + min(doubled, REFUSED_CAP_SECONDS)
+            self._rests_until = self._clock.monotonic() + rest_seconds(self._refusals)
             raise
         except ProxyFault:
             self._faults += 1
