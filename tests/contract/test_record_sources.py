@@ -194,6 +194,10 @@ async def test_02_a_poll_logs_its_decisions(stage: Stage) -> None:
         await stage.run()
     decisions = [line for line in lines if line["event"] == "record_decision"]
     assert sorted(line["external_id"] for line in decisions) == sorted(PEOPLE)
+    assert {line["log_level"] for line in decisions} == {"debug"}, "a first poll has a million"
+    told = [line for line in lines if line["event"] == "records_announced"]
+    assert [line["log_level"] for line in told] == ["info"] * len(told)
+    assert sum(line["new"] for line in told) == len(PEOPLE)
 
 
 @pytest.mark.covers("S2-07")

@@ -1,5 +1,6 @@
 """Turns records into events, and leaves the trail of it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
@@ -109,32 +110,35 @@ class RecordAnnouncer:
     @staticmethod
     def report(source: str, announcements: Sequence[RecordAnnouncement]) -> None:
         """Log and count what was announced; call it after the commit."""
-        log = get_logger()
-        for item in announcements:
-            metrics.RECORDS_CHANGED.labels(source, item.verdict.value).inc()
-            log.info(
-                "record_decision",
-                source=source,
-                external_id=item.external_id,
-                decision=item.verdict.value,
-                outcome="new" if item.verdict is RecordVerdict.NEW else "changed",
-                event_id=item.event_id,
-            )
+        _report(
+            source,
+            [(item.external_id, item.verdict.value, item.event_id) for item in announcements],
+        )
 
     @staticmethod
     def report_deletions(source: str, event_ids: Mapping[str, str]) -> None:
         """Log and count announced deletions; call it after the commit."""
-        log = get_logger()
-        for external_id, event_id in event_ids.items():
-            metrics.RECORDS_CHANGED.labels(source, "deleted").inc()
-            log.info(
-                "record_decision",
-                source=source,
-                external_id=external_id,
-                decision="deleted",
-                outcome="changed",
-                event_id=event_id,
-            )
+        _report(source, [(key, "deleted", event_id) for key, event_id in event_ids.items()])
+
+
+def _report(source: str, decisions: Sequence[tuple[str, str, str]]) -> None:
+    """Tell a batch in one line: a first poll has a million records."""
+    if not decisions:
+        return
+    log = get_logger()
+    for external_id, decision, event_id in decisions:
+        log.debug(
+            "record_decision",
+            source=source,
+            external_id=external_id,
+            decision=decision,
+            event_id=event_id,
+        )
+    counts = Counter(decision for _, decision, _ in decisions)
+    for decision, count in counts.items():
+        metrics.RECORDS_CHANGED.labels(source, decision).inc(count)
+    outcome = "new" if counts.keys() == {"new"} else "changed"
+    log.info("records_announced", source=source, outcome=outcome, **counts)
 
 
 def _too_large(external_id: str, problem: str) -> ItemFailure:

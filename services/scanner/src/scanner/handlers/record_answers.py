@@ -1,6 +1,6 @@
 """Announces again the records whose announcement nobody answered (C-02)."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from chassis.db import Transaction
@@ -35,6 +35,9 @@ class RecordsAgain:
         due = Counter(item.source for item in page if item.event_id is None)
         for source, count in due.items():
             get_logger().info("records_due_again", source=source, count=count)
+        deleted: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for item in page:
             if item.event_id is not None:
-                RecordAnnouncer.report_deletions(item.source, {item.external_id: item.event_id})
+                deleted[item.source][item.external_id] = item.event_id
+        for source, event_ids in deleted.items():
+            RecordAnnouncer.report_deletions(source, event_ids)
