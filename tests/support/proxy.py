@@ -12,7 +12,6 @@ import struct
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 _CHUNK_BYTES = 64 * 1024
@@ -135,12 +134,7 @@ class FaultProxy:
         self.restore()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._command(self._close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-import orjson
 import typer
 from rich.console import Console
 
@@ -16,17 +15,15 @@ from contracts.topics import REPLAY_REQUESTED
 from penstock.commands import dlq_view
 from penstock.commands.dlq_options import (
     STATUSES,
-    AsJson,
     DryRun,
     Everything,
     Letters,
-    Patience,
-    Reason,
     Status,
     Wait,
     choosing_letters,
 )
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, Patience, Reason, print_json
 from penstock.commands.orders import build, follow, tell_errors
 from penstock.console_api import ConsoleApi, asking
 from penstock.dead_letters import (
@@ -100,11 +97,11 @@ def list_command(
         else:
             found = list_letters(api, wanted, limit=limit)
     if groups and as_json_:
-        _print_json([{n: getattr(item, n) for n in item.__slots__} for item in counted])
+        print_json([{n: getattr(item, n) for n in item.__slots__} for item in counted])
     elif groups:
         console.print(dlq_view.groups_table(counted) if counted else "No dead letter.")
     elif as_json_:
-        _print_json([as_json(letter) for letter in found])
+        print_json([as_json(letter) for letter in found])
     else:
         console.print(dlq_view.letters_table(found) if found else "No dead letter.")
 
@@ -125,7 +122,7 @@ def show_command(
     if raw:
         sys.stdout.buffer.write(found.value or b"")
     elif as_json_:
-        _print_json(as_json(found, is_whole=is_whole))
+        print_json(as_json(found, is_whole=is_whole))
     else:
         dlq_view.show_letter(Console(highlight=False, markup=False), found)
     if raw and not is_whole:
@@ -235,8 +232,3 @@ def _send(
     if counts.failed:
         tell_errors(api, state, "refused")
     return state
-
-
-def _print_json(document: object) -> None:
-    # The driver has a UUID of its own.
-    typer.echo(orjson.dumps(document, default=str, option=orjson.OPT_INDENT_2).decode())

@@ -72,16 +72,9 @@ Letters = Annotated[
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Every open letter there is.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, and touch nothing.")]
-Reason = Annotated[
-    str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
-]
 Wait = Annotated[
     bool, typer.Option("--wait", help="Follow the runs; exit code 1 unless all complete.")
 ]
-Patience = Annotated[
-    float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to --wait.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def build_filter(

@@ -3,7 +3,6 @@
 from enum import StrEnum
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 
@@ -11,6 +10,7 @@ from contracts.schemas import Decision, SchemaDecisionRequested
 from contracts.topics import SCHEMA_DECISION_REQUESTED
 from penstock.commands import drift_view
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, Patience, Reason, print_json
 from penstock.commands.orders import build, exit_unless_completed, watch
 from penstock.console_api import ConsoleApi, asking
 from penstock.drifts import DriftEntry, find_drift, list_drifts
@@ -33,16 +33,9 @@ class Status(StrEnum):
 
 
 Entry = Annotated[str, typer.Argument(help="A schema drift, by its id or the beginning of it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-Reason = Annotated[
-    str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
-]
 Wait = Annotated[
     bool,
     typer.Option("--wait", help="Follow what is run again; exit code 1 unless it completes."),
-]
-Patience = Annotated[
-    float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to --wait.")
 ]
 
 
@@ -82,7 +75,7 @@ def list_command(
     with asking() as api:
         found = list_drifts(api, status=wanted, service=service, limit=limit)
     if as_json:
-        _print_json([entry.as_json() for entry in found])
+        print_json([entry.as_json() for entry in found])
         return
     console = Console(highlight=False, markup=False)
     console.print(drift_view.table(found) if found else "No schema drift.")
@@ -93,7 +86,7 @@ def show_command(drift: Entry, *, as_json: AsJson = False) -> None:
     with asking() as api:
         found = find_drift(api, drift, with_sample=True)
     if as_json:
-        _print_json(found.as_json())
+        print_json(found.as_json())
     else:
         drift_view.show(Console(highlight=False, markup=False), found)
 
@@ -157,7 +150,3 @@ def _follow(api: ConsoleApi, entry: DriftEntry, command_id: str, *, patience: fl
         what = f"{entry.service} on {entry.dataset}"
         state = watch(api, command_id, what=what, patience=patience, owner=entry.service)
         exit_unless_completed(state)
-
-
-def _print_json(document: object) -> None:
-    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())

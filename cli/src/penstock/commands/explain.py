@@ -10,6 +10,7 @@ from rich.table import Table
 
 from chassis.clock import SystemClock
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, print_json
 from penstock.console_api import asking
 from penstock.silver import Explanation, Step, explain, find_entity, find_record
 
@@ -34,7 +35,7 @@ def explain_command(
     shows_rules: Annotated[
         bool, typer.Option("--rules", help="Show the rule that computed each value as well.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show where each value of a silver record comes from.
 
@@ -45,7 +46,7 @@ def explain_command(
         kind = find_entity(api, entity)
         found = explain(api, kind, find_record(api, kind, key))
     if as_json:
-        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
     else:
         _show(found, now=SystemClock().now(), shows_rules=shows_rules)
 

@@ -7,7 +7,7 @@ import typer
 from contracts.commands import FlowRequested, OverlapPolicy
 from contracts.topics import FLOW_REQUESTED
 from penstock.commands.examples import examples
-from penstock.commands.identity import CommandId
+from penstock.commands.options import CommandId, Patience, Reason
 from penstock.commands.orders import ask, build, exit_unless_completed, follow
 from penstock.console_api import asking
 
@@ -34,17 +34,13 @@ def flow(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Compare, count, and announce nothing.")
     ] = False,
-    reason: Annotated[
-        str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
-    ] = None,
+    reason: Reason = None,
     command_id: CommandId = None,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Follow the run; exit code 1 unless every step completes."),
     ] = False,
-    timeout: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="How long to --wait.")
-    ] = 10800.0,
+    timeout: Patience = 10800.0,
 ) -> None:
     """Run the scans of a flow one after the other; one that fails does not stop the next.
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import json
 import subprocess
 import sys
 from enum import StrEnum
@@ -15,6 +14,7 @@ from chassis.errors import PermanentError
 from chassis.migrations import OWNERS, Migration, Phase, migrate
 from contracts.errors import ErrorCategory
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, print_json
 from penstock.grants import lay_grants
 from penstock.settings import DatabaseAccess, read_access, service_environment
 
@@ -67,7 +67,7 @@ def migrate_command(
             help="Folder with the configuration files.", envvar="PENSTOCK_CONFIG_DIRECTORY"
         ),
     ] = Path("config"),
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Apply the SQL migrations, and make the silver tables, that the database still lacks.
 
@@ -84,7 +84,7 @@ def migrate_command(
     if as_json:
         told = [_as_json(migration) for migration in applied]
         told += [{"owner": _SILVER, "version": None, "phase": "pre", "name": name} for name in made]
-        typer.echo(json.dumps(told, indent=2))
+        print_json(told)
         return
     for migration in applied:
         typer.echo(f"applied {_name(migration)}")

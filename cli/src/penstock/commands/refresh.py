@@ -25,7 +25,7 @@ from contracts.topics import (
 from penstock import refreshes
 from penstock.commands import refresh_view as view
 from penstock.commands.examples import examples
-from penstock.commands.identity import CommandId
+from penstock.commands.options import AsJson, CommandId, Patience, Reason, Wait, print_json
 from penstock.commands.orders import ask, build, exit_unless_completed, follow
 from penstock.console_api import ConsoleApi, asking
 from penstock.settings import DatabaseAccess, read_access, service_environment
@@ -43,16 +43,6 @@ class Mode(StrEnum):
     FULL_REPLACE = "full_replace"
     INCREMENTAL = "incremental"
     SMART_SYNC = "smart_sync"
-
-
-_Reason = Annotated[
-    str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
-]
-_Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-_Wait = Annotated[
-    bool, typer.Option("--wait", help="Follow the run; exit code 1 unless it completes.")
-]
-_Timeout = Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long to --wait.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -96,10 +86,10 @@ def refresh(
         Path | None,
         typer.Option(help="Refresh once with this file, here, instead of asking the service."),
     ] = None,
-    reason: _Reason = None,
+    reason: Reason = None,
     command_id: CommandId = None,
-    wait: _Wait = False,
-    timeout: _Timeout = 3600.0,
+    wait: Wait = False,
+    timeout: Patience = 3600.0,
 ) -> None:
     """Ask for a refresh now.
 
@@ -143,8 +133,8 @@ def plan_command(
         str | None, typer.Option(help="Show this plan, or this run's, instead of a new one.")
     ] = None,
     sql: Annotated[bool, typer.Option("--sql", help="With every statement.")] = False,
-    as_json: _Json = False,
-    timeout: _Timeout = 600.0,
+    as_json: AsJson = False,
+    timeout: Patience = 600.0,
 ) -> None:
     """Show what a refresh would do: the same object that applying it executes."""
     if show is not None:
@@ -176,7 +166,7 @@ def _follow_and_show(
 def _show_plan(api: ConsoleApi, name: str, *, with_sql: bool, is_json: bool) -> None:
     stored = refreshes.find_plan(api, name)
     if is_json:
-        typer.echo(view.as_json({**stored.facts, "plan": stored.plan}))
+        print_json({**stored.facts, "plan": stored.plan})
     else:
         view.show_plan(Console(highlight=False), stored, with_sql=with_sql)
 
@@ -184,9 +174,9 @@ def _show_plan(api: ConsoleApi, name: str, *, with_sql: bool, is_json: bool) -> 
 def approve_command(
     plan: Annotated[str, typer.Argument(help="A plan that waits.")],
     *,
-    reason: _Reason = None,
-    wait: _Wait = False,
-    timeout: _Timeout = 3600.0,
+    reason: Reason = None,
+    wait: Wait = False,
+    timeout: Patience = 3600.0,
 ) -> None:
     """Approve a plan: it is applied, unless the databases have changed since."""
     _act(REFRESH_APPROVE_REQUESTED, plan, reason=reason, patience=timeout if wait else None)
@@ -195,9 +185,9 @@ def approve_command(
 def undo_command(
     run: Annotated[str, typer.Argument(help="The run, or the plan, that is taken back.")],
     *,
-    reason: _Reason = None,
-    wait: _Wait = False,
-    timeout: _Timeout = 3600.0,
+    reason: Reason = None,
+    wait: Wait = False,
+    timeout: Patience = 3600.0,
 ) -> None:
     """Put back the rows that a refresh has replaced."""
     _act(REFRESH_UNDO_REQUESTED, run, reason=reason, patience=timeout if wait else None)
@@ -222,22 +212,22 @@ def history_command(
     *,
     table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """List what was refreshed, newest first: rows, phases, checksums."""
     with asking() as api:
         rows = refreshes.history(api, table, limit=limit)
     if as_json:
-        typer.echo(view.as_json(rows))
+        print_json(rows)
     else:
         view.show_history(Console(highlight=False), rows)
 
 
-def status_command(*, as_json: _Json = False) -> None:
+def status_command(*, as_json: AsJson = False) -> None:
     """Show what waits for approval, each table's last refresh, and the databases."""
     with asking() as api:
         found = refreshes.overview(api)
     if as_json:
-        typer.echo(view.as_json(found))
+        print_json(found)
     else:
         view.show_overview(Console(highlight=False), found)

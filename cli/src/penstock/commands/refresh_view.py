@@ -1,8 +1,6 @@
 """How plans and histories of refreshes look in a terminal."""
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -11,15 +9,6 @@ from rich.table import Table
 from penstock.refreshes import StoredPlan
 
 _PHASES = ("read", "build", "verify", "wait", "lock")
-
-
-def as_json(value: object) -> str:
-    """Return anything of the ledger as JSON."""
-    return json.dumps(value, indent=2, default=_plain)
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def show_plan(console: Console, stored: StoredPlan, *, with_sql: bool) -> None:

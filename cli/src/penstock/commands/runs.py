@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
-import orjson
 import typer
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, print_json
 from penstock.console_api import asking
 
 _SPAN = re.compile(r"(\d{1,5})([mhdw])")
@@ -58,7 +58,7 @@ def runs(
     since: Annotated[
         str, typer.Option(metavar="SPAN", help="For --failed: 30m, 24h, 7d, 2w.")
     ] = "7d",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show runs that have ended; without an option the last ten.
 
@@ -75,7 +75,7 @@ def runs(
     with asking() as api:
         found = TypeAdapter(list[EndedRun]).validate_python(api.get("/run-log", **question))
     if as_json:
-        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
     else:
         _show(found)
     if failed and found:

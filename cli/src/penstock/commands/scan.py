@@ -8,6 +8,7 @@ import typer
 from contracts.commands import OverlapPolicy, ScanRequested
 from contracts.topics import SCAN_REQUESTED
 from penstock.commands.examples import examples
+from penstock.commands.options import Patience, Reason, Wait
 from penstock.commands.orders import ask, build, exit_unless_completed, follow
 from penstock.console_api import asking
 
@@ -55,15 +56,9 @@ def scan(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look, count, and announce nothing.")
     ] = False,
-    reason: Annotated[
-        str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Follow the run; exit code 1 unless it completes.")
-    ] = False,
-    timeout: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="How long to --wait.")
-    ] = 3600.0,
+    reason: Reason = None,
+    wait: Wait = False,
+    timeout: Patience = 3600.0,
 ) -> None:
     """Ask the scanner to look for changes at a source now.
 

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from chassis.errors import PermanentError
@@ -11,15 +10,12 @@ from contracts.errors import ErrorCategory
 from contracts.topics import TRANSFORM_REQUESTED
 from penstock.commands import shadow_view as view
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, Reason, print_json
 from penstock.commands.orders import build, exit_unless_completed, follow
 from penstock.console_api import ConsoleApi, asking, path_part
 from penstock.silver import find_entity
 
 _Run = Annotated[str, typer.Argument(help="The run that made the shadow.")]
-_Reason = Annotated[
-    str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
-]
-_Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 _Timeout = Annotated[
     float, typer.Option(min=1, metavar="SECONDS", help="How long to follow the run.")
 ]
@@ -52,18 +48,18 @@ def make(api: ConsoleApi, command: TransformRequested, *, patience: float, as_js
     _tell(api, state.run_id, as_json=as_json)
 
 
-def show_command(run: _Run, *, as_json: _Json = False) -> None:
+def show_command(run: _Run, *, as_json: AsJson = False) -> None:
     """Show how silver differed from a shadow when that was made."""
     with asking() as api:
         _tell(api, run, as_json=as_json)
 
 
-def promote_command(run: _Run, *, reason: _Reason = None, timeout: _Timeout = 3600.0) -> None:
+def promote_command(run: _Run, *, reason: Reason = None, timeout: _Timeout = 3600.0) -> None:
     """Make a shadow the truth: all of it in one transaction, unless bronze or rules moved on."""
     _decide("promote", run, reason=reason, patience=timeout)
 
 
-def discard_command(run: _Run, *, reason: _Reason = None, timeout: _Timeout = 3600.0) -> None:
+def discard_command(run: _Run, *, reason: Reason = None, timeout: _Timeout = 3600.0) -> None:
     """Forget a shadow."""
     _decide("discard", run, reason=reason, patience=timeout)
 
@@ -95,8 +91,7 @@ def _tell(api: ConsoleApi, run: str, *, as_json: bool) -> None:
     if diff is None:
         raise NoShadowError(f"run {run} has made no shadow")
     if as_json:
-        told = {"run_id": run, **diff}
-        typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+        print_json({"run_id": run, **diff})
         return
     for line in view.describe(find_entity(api, diff["entity_type"]).table, diff):
         typer.echo(line)

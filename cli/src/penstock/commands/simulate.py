@@ -8,6 +8,7 @@ import typer
 from contracts.commands import OverlapPolicy, TransformRequested
 from contracts.topics import TRANSFORM_REQUESTED
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, print_json
 from penstock.commands.orders import build, exit_unless_completed, follow
 from penstock.console_api import asking
 from penstock.silver import find_entity, read_samples
@@ -38,7 +39,7 @@ def simulate(
     entity_ids: Annotated[
         list[str] | None, typer.Option("--id", help="Only this record; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
     timeout: Annotated[
         float, typer.Option(min=1, metavar="SECONDS", help="How long to wait.")
     ] = 3600.0,
@@ -68,7 +69,7 @@ def simulate(
             "changed": state.counts.changed,
             "samples": samples,
         }
-        typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+        print_json(told)
         return
     typer.echo(f"{state.counts.changed} of {state.counts.processed} records would change.")
     for sample in samples:

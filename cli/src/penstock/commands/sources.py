@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +9,7 @@ from rich.text import Text
 
 from penstock.commands.dlq_view import printable
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, print_json
 from penstock.console_api import asking
 from penstock.sources import (
     Look,
@@ -25,7 +25,6 @@ sources_app = typer.Typer(
 )
 
 _NUMBERS = ("seen", "added", "modified", "deleted", "failed")
-_AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,12 +38,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(sources_app, name="sources", rich_help_panel="Looking at the hub")
 
 
-def list_command(*, as_json: _AsJson = False) -> None:
+def list_command(*, as_json: AsJson = False) -> None:
     """List every source that was ever looked at."""
     with asking() as api:
         found = ask_sources(api)
     if as_json:
-        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
     else:
         Console(highlight=False, markup=False).print(_table(found) if found else "No source.")
 
@@ -52,13 +51,13 @@ def list_command(*, as_json: _AsJson = False) -> None:
 def show_command(
     name: Annotated[str, typer.Argument(help="A source of config/sources.yaml.")],
     *,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show a source with its last looks, and what could not be read in the last week."""
     with asking() as api:
         found = ask_source(api, name)
     if as_json:
-        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
     else:
         _show(found)
 

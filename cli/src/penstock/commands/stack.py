@@ -1,6 +1,5 @@
 """`penstock up | down | status | env | logs`: the local stack on the command line."""
 
-import json
 import shlex
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from penstock.commands.options import AsJson, print_json
 from penstock.commands.stack_logs import follow_logs, show_logs
 from penstock.commands.stack_view import StackProgress, state_table
 from penstock.stack import (
@@ -99,14 +99,14 @@ def down(state_dir: StateDirOption = None) -> None:
 def status(
     *,
     state_dir: StateDirOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show every part; the exit code is 0 only when all of them can be used."""
     settings = _settings(state_dir)
     report = Stack(settings=settings).status()
     usable = report is not None and all(part.status.is_usable for part in report.parts.values())
     if as_json:
-        typer.echo(json.dumps(_as_json(report), indent=2))
+        print_json(_as_json(report))
     elif report is None:
         raise _nothing_in(settings)
     else:

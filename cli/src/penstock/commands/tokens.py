@@ -8,7 +8,8 @@ from rich.table import Table
 
 from penstock.commands.dlq_view import printable
 from penstock.commands.examples import examples
-from penstock.commands.users import AsJson, RoleName, find_user, print_json, short_time
+from penstock.commands.options import AsJson, print_json
+from penstock.commands.users import RoleName, find_user, short_time
 from penstock.console_api import ConsoleApi, ConsoleRefusalError, asking
 
 _SHORT_ID = 8

@@ -13,6 +13,7 @@ from rich.table import Table
 from chassis.bus.topics import apply_topics
 from contracts.topics import TopicSpec, topic_specs
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, print_json
 from penstock.messages import count_partitions
 from penstock.settings import KafkaAccess, read_access
 
@@ -48,15 +49,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(topics_app, name="topics", rich_help_panel="Set up")
 
 
-def list_command(
-    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
-) -> None:
+def list_command(*, as_json: AsJson = False) -> None:
     """Show every declared topic; the exit code is 0 only when Kafka has all of them as declared."""
     settings = read_access(KafkaAccess).kafka
     present = asyncio.run(count_partitions(settings))
     states = [TopicState(spec, present.get(spec.name)) for spec in topic_specs()]
     if as_json:
-        typer.echo(json.dumps([_as_json(item) for item in states], indent=2))
+        print_json([_as_json(item) for item in states])
     else:
         Console().print(_table(states))
     if any(item.state != "present" for item in states):
@@ -68,7 +67,7 @@ def apply_command(
     replication_factor: Annotated[
         int, typer.Option(min=1, help="Copies of each new topic; 3 in production.")
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Create the missing topics, and set the declared configuration on all.
 

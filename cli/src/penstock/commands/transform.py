@@ -9,6 +9,7 @@ from contracts.commands import OverlapPolicy, TransformRequested
 from contracts.topics import TRANSFORM_REQUESTED
 from penstock.commands import shadow
 from penstock.commands.examples import examples
+from penstock.commands.options import Patience, Reason, Wait
 from penstock.commands.orders import build, exit_unless_completed, follow, tell_errors
 from penstock.console_api import ConsoleApi, asking
 from penstock.silver import find_entity
@@ -66,15 +67,9 @@ def transform(
         typer.Option(min=1, help="With --shadow: so many of bronze's.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --shadow: for programs.")] = False,
-    reason: Annotated[
-        str | None, typer.Option(help="Why; stands in the audit trail.", show_default=False)
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Follow the run; exit code 1 unless it completes.")
-    ] = False,
-    timeout: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="How long to --wait.")
-    ] = 3600.0,
+    reason: Reason = None,
+    wait: Wait = False,
+    timeout: Patience = 3600.0,
 ) -> None:
     """Recompute silver from bronze by the rules that the transformer has loaded.
 

@@ -3,13 +3,13 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from penstock.commands.dlq_view import printable
 from penstock.commands.examples import examples
+from penstock.commands.options import AsJson, print_json
 from penstock.console_api import ConsoleApi, ConsoleRefusalError, asking
 
 users_app = typer.Typer(
@@ -28,7 +28,6 @@ class RoleName(StrEnum):
     ADMIN = "admin"
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Name = Annotated[str, typer.Argument(help="The name to log on with.")]
 
 
@@ -105,11 +104,6 @@ def find_user(api: ConsoleApi, name: str) -> dict[str, Any]:
     if not found:
         raise ConsoleRefusalError(f"there is no user `{name}`; `penstock users list` names them")
     return dict(found[0])
-
-
-def print_json(document: object) -> None:
-    """Print a document for programs."""
-    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
 def short_time(text: str | None) -> str:

@@ -17,7 +17,7 @@ from chassis.errors import SettingsError
 from contracts.commands import OverlapPolicy, WrdsSyncRequested
 from contracts.topics import WRDS_SYNC_REQUESTED
 from penstock.commands.examples import examples
-from penstock.commands.identity import CommandId
+from penstock.commands.options import CommandId
 from penstock.commands.orders import ask, build, exit_unless_completed, follow
 from penstock.commands.wrds_view import Live, Plain
 from penstock.console_api import asking

@@ -5,7 +5,6 @@ Where nobody looks (no terminal, or `--json`), the lines pass unchanged.
 
 import sys
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 import orjson
@@ -56,12 +55,7 @@ class Live:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def show(self, line: bytes) -> None:
