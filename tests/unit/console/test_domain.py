@@ -1,3 +1,6 @@
+import uuid
+from datetime import UTC, datetime
+
 import pytest
 
 from console.domain.credentials import (
@@ -7,7 +10,14 @@ from console.domain.credentials import (
     new_api_token,
     new_token,
 )
-from console.domain.paging import decode_cursor, encode_cursor, id_range
+from console.domain.paging import (
+    PAGE_SIZE,
+    decode_cursor,
+    decode_moment,
+    encode_cursor,
+    id_range,
+    page_of,
+)
 from console.domain.passwords import problem_with
 from console.domain.roles import Role
 
@@ -59,3 +69,17 @@ def test_a_cursor_is_read_back_and_a_made_up_one_is_the_start() -> None:
     assert decode_cursor(encode_cursor("2026-01-02", "x"), parts=2) == ("2026-01-02", "x")
     for made_up in ("", "x", "!!!!", "e30", encode_cursor("one"), "ÿÿÿÿ"):
         assert decode_cursor(made_up, parts=2) is None
+        assert decode_moment(made_up) is None
+    assert decode_moment(encode_cursor("2026-01-02", "x")) is None
+
+
+def test_a_page_ends_where_the_next_one_goes_on() -> None:
+    place = (datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), uuid.UUID(int=7))
+
+    page = page_of(range(PAGE_SIZE + 1), lambda _: place)
+    assert list(page.items) == list(range(PAGE_SIZE))
+    assert page.next is not None
+    assert decode_moment(page.next) == place
+
+    assert page_of(range(PAGE_SIZE), lambda _: place).next is None
+    assert page_of([], lambda _: place).next is None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chassis.db import Database
-from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
+from console.domain.paging import PAGE_SIZE, Page, decode_cursor, page_of
 from console.ports.audit import Audit, AuditEntry, AuditFilter
 
 SERVICE = "console"
@@ -52,9 +52,7 @@ class PostgresAudit:
             rows = await connection.fetch(
                 _LIST, before, wanted.actor, wanted.action, wanted.subject, PAGE_SIZE + 1
             )
-        items = [AuditEntry(**row) for row in rows[:PAGE_SIZE]]
-        more = encode_cursor(items[-1].id) if len(rows) > PAGE_SIZE else None
-        return Page(items, more)
+        return page_of([AuditEntry(**row) for row in rows], lambda entry: (entry.id,))
 
     async def actions(self) -> Sequence[str]:
         """Return the actions there are lately."""

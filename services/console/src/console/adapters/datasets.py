@@ -5,7 +5,7 @@ from typing import Any
 
 from chassis.db import Connection, Database
 from console.adapters.run_lines import COLUMNS, recent_runs, run_line
-from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
+from console.domain.paging import PAGE_SIZE, Page, decode_cursor, page_of
 from console.ports.datasets import (
     DatasetDetail,
     DatasetLine,
@@ -113,8 +113,7 @@ class PostgresDatasets:
             rows = await connection.fetch(
                 _VINTAGES, dataset, place[0] if place else None, PAGE_SIZE + 1
             )
-        items = [Vintage(**row) for row in rows[:PAGE_SIZE]]
-        return Page(items, encode_cursor(items[-1].vintage) if len(rows) > PAGE_SIZE else None)
+        return page_of([Vintage(**row) for row in rows], lambda item: (item.vintage,))
 
 
 async def _lines(connection: Connection, dataset: str | None) -> list[DatasetLine]:

@@ -4,7 +4,6 @@ import base64
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from chassis.bus.raw_headers import pack
 from chassis.db import Connection, Database
@@ -12,7 +11,7 @@ from chassis.dead_letters.letters import WHERE, find_letters, get_letter, group_
 from chassis.dead_letters.model import Letter
 from chassis.dead_letters.model import LetterFilter as Conditions
 from chassis.dead_letters.model import LetterGroup as Group
-from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor, id_range
+from console.domain.paging import PAGE_SIZE, Page, decode_moment, id_range, page_of
 from console.domain.values import cut
 from console.ports.dead_letters import (
     BODY_BYTES,
@@ -61,17 +60,15 @@ class PostgresDeadLetters:
 
     async def list(self, wanted: LetterFilter) -> Page[LetterLine]:
         """Return letters, the newest first."""
-        place = _place(decode_cursor(wanted.cursor, parts=2))
+        place = decode_moment(wanted.cursor)
         async with self._database.connection() as connection:
             conditions = await _conditions(connection, wanted)
             if conditions is None:
                 return Page([])
             found = await find_letters(connection, conditions, limit=PAGE_SIZE + 1, before=place)
-        items = [_line(letter) for letter in found[:PAGE_SIZE]]
-        if len(found) <= PAGE_SIZE:
-            return Page(items)
-        last = items[-1]
-        return Page(items, encode_cursor(last.failed_at.isoformat(), str(last.id)))
+        return page_of(
+            [_line(letter) for letter in found], lambda letter: (letter.failed_at, letter.id)
+        )
 
     async def count(self, wanted: LetterFilter) -> int:
         """Return how many letters fit, at most `COUNTED` + 1."""
@@ -161,15 +158,6 @@ async def _conditions(connection: Connection, wanted: LetterFilter) -> Condition
         failed_before=wanted.failed_before,
         drift_id=wanted.drift_id,
     )
-
-
-def _place(place: tuple[str, ...] | None) -> tuple[datetime, uuid.UUID] | None:
-    if place is None:
-        return None
-    try:
-        return datetime.fromisoformat(place[0]), uuid.UUID(place[1])
-    except ValueError:
-        return None
 
 
 def _group(group: Group) -> LetterGroup:

@@ -1,11 +1,10 @@
 """The inbox of schema changes, in PostgreSQL."""
 
 import uuid
-from datetime import datetime
 from typing import Any
 
 from chassis.db import Database
-from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor, id_range
+from console.domain.paging import PAGE_SIZE, Page, decode_moment, id_range, page_of
 from console.ports.drifts import (
     COUNTED,
     DriftDetail,
@@ -50,7 +49,7 @@ class PostgresDrifts:
 
     async def list(self, wanted: DriftFilter) -> Page[DriftLine]:
         """Return changes, the newest first."""
-        place = _place(decode_cursor(wanted.cursor, parts=2))
+        place = decode_moment(wanted.cursor) or (None, None)
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 _LIST,
@@ -61,11 +60,7 @@ class PostgresDrifts:
                 *place,
                 PAGE_SIZE + 1,
             )
-        items = [_line(row) for row in rows[:PAGE_SIZE]]
-        if len(rows) <= PAGE_SIZE:
-            return Page(items)
-        last = items[-1]
-        return Page(items, encode_cursor(last.detected_at.isoformat(), str(last.id)))
+        return page_of([_line(row) for row in rows], lambda drift: (drift.detected_at, drift.id))
 
     async def waiting(self) -> int:
         """Return how many wait for a decision."""
@@ -87,15 +82,6 @@ class PostgresDrifts:
         """Return the record that showed it; None where none was kept."""
         async with self._database.connection() as connection:
             return await connection.fetchval(_SAMPLE, drift_id)
-
-
-def _place(place: tuple[str, ...] | None) -> tuple[datetime | None, uuid.UUID | None]:
-    if place is None:
-        return None, None
-    try:
-        return datetime.fromisoformat(place[0]), uuid.UUID(place[1])
-    except ValueError:
-        return None, None
 
 
 def _line(row: Any) -> DriftLine:

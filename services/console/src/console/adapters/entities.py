@@ -19,7 +19,7 @@ from console.adapters.entities_sql import (
     SEARCH,
     VALUES,
 )
-from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
+from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor, page_of
 from console.domain.values import shown
 from console.ports.entities import (
     RAW_CHARACTERS,
@@ -86,10 +86,8 @@ class PostgresEntities:
                     BY_ID, kind.entity_type, wanted.status, after, PAGE_SIZE + 1
                 )
             names = await _names(connection, kind, [row["entity_id"] for row in rows])
-        items = [
-            RecordLine(**row, names=names.get(row["entity_id"], ())) for row in rows[:PAGE_SIZE]
-        ]
-        return Page(items, encode_cursor(items[-1].entity_id) if len(rows) > PAGE_SIZE else None)
+        items = [RecordLine(**row, names=names.get(row["entity_id"], ())) for row in rows]
+        return page_of(items, lambda record: (record.entity_id,))
 
     async def find(self, kind: EntityKind, entity_id: str) -> RecordDetail | None:
         """Return a record."""

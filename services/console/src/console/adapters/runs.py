@@ -2,11 +2,10 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from chassis.db import Connection, Database
-from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
+from console.domain.paging import PAGE_SIZE, Page, decode_moment, page_of
 from console.ports.runs import RunDetail, RunError, RunFilter, RunLine, SentCommand
 from contracts.runs import RunStatus
 
@@ -96,11 +95,7 @@ class PostgresRuns:
         """Return runs, the newest first."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(_LIST, *_arguments(wanted))
-        items = [_line(row) for row in rows[:PAGE_SIZE]]
-        if len(rows) <= PAGE_SIZE:
-            return Page(items)
-        last = items[-1]
-        return Page(items, encode_cursor(last.queued_at.isoformat(), str(last.run_id)))
+        return page_of([_line(row) for row in rows], lambda run: (run.queued_at, run.run_id))
 
     async def find(self, run_id: uuid.UUID) -> RunDetail | None:
         """Return a run."""
@@ -134,7 +129,6 @@ class PostgresRuns:
 
 
 def _arguments(wanted: RunFilter) -> tuple[Any, ...]:
-    place = decode_cursor(wanted.cursor, parts=2)
     states = None
     if wanted.state is not None:
         states = list(_STATES.get(wanted.state, (wanted.state,)))
@@ -143,18 +137,9 @@ def _arguments(wanted: RunFilter) -> tuple[Any, ...]:
         wanted.kind,
         states,
         wanted.target,
-        *_place(place),
+        *(decode_moment(wanted.cursor) or (None, None)),
         PAGE_SIZE + 1,
     )
-
-
-def _place(place: tuple[str, ...] | None) -> tuple[datetime | None, uuid.UUID | None]:
-    if place is None:
-        return None, None
-    try:
-        return datetime.fromisoformat(place[0]), uuid.UUID(place[1])
-    except ValueError:
-        return None, None
 
 
 def _line(row: Any) -> RunLine:

@@ -7,7 +7,7 @@ from typing import Any
 
 from chassis.db import Connection, Database
 from console.adapters.run_lines import COLUMNS, recent_runs, run_line
-from console.domain.paging import PAGE_SIZE, Page, decode_cursor, encode_cursor
+from console.domain.paging import PAGE_SIZE, Page, decode_cursor, page_of
 from console.ports.runs import RunError
 from console.ports.sources import (
     MANY,
@@ -164,8 +164,7 @@ class PostgresSources:
         place = decode_cursor(wanted.cursor, parts=1)
         async with self._database.connection() as connection:
             rows = await connection.fetch(_HELD, name, place[0] if place else None, PAGE_SIZE + 1)
-        items = [HeldDeletion(**row) for row in rows[:PAGE_SIZE]]
-        return Page(items, encode_cursor(items[-1].path) if len(rows) > PAGE_SIZE else None)
+        return page_of([HeldDeletion(**row) for row in rows], lambda item: (item.path,))
 
     async def held_reasons(self, name: str) -> Mapping[str, int]:
         """Return why deletions wait, and how many each."""

@@ -7,8 +7,9 @@ import base64
 import binascii
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -34,9 +35,15 @@ def id_range(beginning: str) -> tuple[uuid.UUID, uuid.UUID] | tuple[None, None]:
     return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
 
 
-def encode_cursor(*place: str | int) -> str:
+def page_of(found: Sequence[T], place: Callable[[T], tuple[object, ...]]) -> Page[T]:
+    """Return the page that a query for `PAGE_SIZE` + 1 has found; `place` is an item's in order."""
+    items = found[:PAGE_SIZE]
+    return Page(items, encode_cursor(*place(items[-1])) if len(found) > PAGE_SIZE else None)
+
+
+def encode_cursor(*place: object) -> str:
     """Return a place in an order as text for an address."""
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps(place, default=str).encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str | None, *, parts: int) -> tuple[str, ...] | None:
@@ -50,3 +57,12 @@ def decode_cursor(cursor: str | None, *, parts: int) -> tuple[str, ...] | None:
     if not isinstance(place, list) or len(place) != parts:
         return None
     return tuple(str(item) for item in place)
+
+
+def decode_moment(cursor: str) -> tuple[datetime, uuid.UUID] | None:
+    """Return a place among what is ordered by time and id; None as for `decode_cursor`."""
+    place = decode_cursor(cursor, parts=2)
+    try:
+        return None if place is None else (datetime.fromisoformat(place[0]), uuid.UUID(place[1]))
+    except ValueError:
+        return None

@@ -30,8 +30,3 @@ async def show_audit(view: CurrentView, wanted: Wanted) -> Response:
 async def list_audit(view: CurrentView, wanted: Wanted) -> Page[AuditEntry]:
     """Return entries, the newest first."""
     return await view.context.audit.list(wanted)
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request
@@ -38,6 +38,8 @@ from console.web.renderer import Renderer
 from console.web.site import Site
 from contracts.commands import Command
 from contracts.topics import Topic
+
+T = TypeVar("T")
 
 _VISIT_SECONDS = 3600
 
@@ -189,3 +191,14 @@ def as_id(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError as error:
         raise NotFoundError from error
+
+
+def existing(found: T | None) -> T:
+    """Return what was found.
+
+    Raises:
+        NotFoundError: it is nothing.
+    """
+    if found is None:
+        raise NotFoundError
+    return found

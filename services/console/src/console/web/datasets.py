@@ -7,10 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from console.domain.paging import Page
-from console.errors import NotFoundError
 from console.ports.datasets import DatasetDetail, DatasetLine, Vintage, VintageFilter, Volume
 from console.web.answers import Accepted
-from console.web.context import CurrentView, View
+from console.web.context import CurrentView, View, existing
 from contracts.commands import OverlapPolicy, WrdsSyncRequested
 from contracts.topics import WRDS_SYNC_REQUESTED
 
@@ -98,12 +97,4 @@ async def _command(view: View, dataset: str, order: SyncOrder) -> WrdsSyncReques
 
 
 async def _find(view: View, dataset: str) -> DatasetDetail:
-    found = await view.context.datasets.find(dataset)
-    if found is None:
-        raise NotFoundError
-    return found
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)
+    return existing(await view.context.datasets.find(dataset))

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from console.domain.paging import Page
 from console.domain.roles import Role
-from console.errors import NotFoundError
 from console.ports.dead_letters import (
     LetterBody,
     LetterDetail,
@@ -20,7 +19,7 @@ from console.ports.dead_letters import (
     dead_topic_of,
 )
 from console.web.answers import Accepted
-from console.web.context import CurrentView, View, as_id
+from console.web.context import CurrentView, View, as_id, existing
 from contracts.commands import ReplayRequested
 from contracts.topics import REPLAY_REQUESTED
 
@@ -135,9 +134,7 @@ async def read_body(view: CurrentView, letter_id: str) -> LetterBody:
 async def read_message(view: CurrentView, letter_id: str) -> LetterMessage:
     """Return a letter's message byte by byte; every look is audited."""
     letter = await _find(view, letter_id)
-    message = await view.context.dead_letters.message(letter.line.id)
-    if message is None:
-        raise NotFoundError
+    message = existing(await view.context.dead_letters.message(letter.line.id))
     await _note(view, letter)
     return message
 
@@ -164,16 +161,11 @@ def replay_command(order: LettersOrder) -> ReplayRequested:
 
 
 async def _find(view: View, letter_id: str) -> LetterDetail:
-    letter = await view.context.dead_letters.find(as_id(letter_id))
-    if letter is None:
-        raise NotFoundError
-    return letter
+    return existing(await view.context.dead_letters.find(as_id(letter_id)))
 
 
 async def _body(view: View, letter: LetterDetail) -> LetterBody:
-    body = await view.context.dead_letters.body(letter.line.id)
-    if body is None:
-        raise NotFoundError
+    body = existing(await view.context.dead_letters.body(letter.line.id))
     if view.is_navigation:
         await _note(view, letter)
     return body
@@ -186,8 +178,3 @@ async def _note(view: View, letter: LetterDetail) -> None:
         subject=letter.line.dead_topic,
         details={"letter_id": str(letter.line.id), "event_id": letter.line.event_id},
     )
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)

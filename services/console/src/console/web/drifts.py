@@ -10,10 +10,10 @@ from starlette.responses import Response
 from console.domain.paging import Page
 from console.domain.roles import Role
 from console.domain.values import shown
-from console.errors import NotFoundError, RefusedError
+from console.errors import RefusedError
 from console.ports.drifts import DriftDetail, DriftFilter, DriftLine, DriftSample
 from console.web.answers import Accepted
-from console.web.context import CurrentView, View, as_id
+from console.web.context import CurrentView, View, as_id, existing
 from contracts.schemas import Decision, SchemaDecisionRequested
 from contracts.topics import SCHEMA_DECISION_REQUESTED
 
@@ -110,10 +110,7 @@ def decision_command(drift: DriftDetail, order: DecisionOrder) -> SchemaDecision
 
 
 async def _find(view: View, drift_id: str) -> DriftDetail:
-    drift = await view.context.drifts.find(as_id(drift_id))
-    if drift is None:
-        raise NotFoundError
-    return drift
+    return existing(await view.context.drifts.find(as_id(drift_id)))
 
 
 async def _sample(view: View, drift: DriftDetail) -> Any:
@@ -136,8 +133,3 @@ def _lines(schema: object) -> str:
         f"{name}: {kind if isinstance(kind, str) else json.dumps(kind)}"
         for name, kind in sorted(schema.items())
     )
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from console.domain.paging import Page
-from console.errors import NotFoundError
 from console.ports.entities import (
     BronzePlace,
     BronzeVersion,
@@ -17,7 +16,7 @@ from console.ports.entities import (
     Version,
     VersionFilter,
 )
-from console.web.context import CurrentView, View
+from console.web.context import CurrentView, View, existing
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1", tags=["entities"])
@@ -91,23 +90,15 @@ async def read_bronze(view: CurrentView, table: str, place: Place) -> BronzeVers
 
 
 async def _kind(view: View, table: str) -> EntityKind:
-    kind = await view.context.entities.kind(table)
-    if kind is None:
-        raise NotFoundError
-    return kind
+    return existing(await view.context.entities.kind(table))
 
 
 async def _record(view: View, kind: EntityKind, entity_id: str) -> RecordDetail:
-    record = await view.context.entities.find(kind, entity_id)
-    if record is None:
-        raise NotFoundError
-    return record
+    return existing(await view.context.entities.find(kind, entity_id))
 
 
 async def _bronze(view: View, kind: EntityKind, place: BronzePlace) -> BronzeVersion:
-    found = await view.context.entities.bronze(kind, place)
-    if found is None:
-        raise NotFoundError
+    found = existing(await view.context.entities.bronze(kind, place))
     await view.context.audit.record(
         view.principal.name,
         "bronze.viewed",
@@ -115,8 +106,3 @@ async def _bronze(view: View, kind: EntityKind, place: BronzePlace) -> BronzeVer
         details={"version": place.version},
     )
     return found
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)

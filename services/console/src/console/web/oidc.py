@@ -6,10 +6,10 @@ from fastapi import APIRouter, Query
 from starlette.responses import RedirectResponse, Response
 
 from console.domain.credentials import new_token
-from console.errors import LoginRefusedError, NotFoundError, OidcError
+from console.errors import LoginRefusedError, OidcError
 from console.handlers.oidc_login import OidcLogin
 from console.web.addresses import local_path
-from console.web.context import CurrentView, View
+from console.web.context import CurrentView, View, existing
 from console.web.login import Next, enter, show_form, visitor_of
 
 router = APIRouter(include_in_schema=False)
@@ -53,6 +53,4 @@ async def finish(
 
 
 def _oidc(view: View) -> OidcLogin:
-    if view.context.oidc is None:
-        raise NotFoundError
-    return view.context.oidc
+    return existing(view.context.oidc)

@@ -47,8 +47,3 @@ async def read_probes(view: CurrentView) -> list[Probe]:
 async def read_me(view: CurrentView) -> Principal:
     """Return who asks."""
     return view.principal
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)

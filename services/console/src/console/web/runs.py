@@ -7,12 +7,12 @@ from starlette.responses import Response
 
 from console.domain.needed_roles import needed_role
 from console.domain.paging import Page
-from console.errors import NotFoundError, RefusedError
+from console.errors import RefusedError
 from console.handlers.act import cancel_run, repeat_run
 from console.ports.run_log import EndedRun, LogFilter
 from console.ports.runs import RunDetail, RunFilter, RunLine, SentCommand
 from console.web.answers import Accepted
-from console.web.context import CurrentView, View, as_id
+from console.web.context import CurrentView, View, as_id, existing
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1", tags=["runs"])
@@ -99,17 +99,11 @@ async def read_command(view: CurrentView, command_id: str) -> SentCommand:
 
 
 async def _find(view: View, run_id: str) -> RunDetail:
-    run = await view.context.runs.find(as_id(run_id))
-    if run is None:
-        raise NotFoundError
-    return run
+    return existing(await view.context.runs.find(as_id(run_id)))
 
 
 async def _sent(view: View, command_id: str) -> SentCommand:
-    sent = await view.context.runs.command(command_id)
-    if sent is None:
-        raise NotFoundError
-    return sent
+    return existing(await view.context.runs.command(command_id))
 
 
 async def _repeat(view: View, run_id: str) -> str:
@@ -124,8 +118,3 @@ async def _repeat(view: View, run_id: str) -> str:
     return await repeat_run(
         run, topic, body=body, commands=view.context.commands, actor=view.principal.name
     )
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)

@@ -7,10 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from console.domain.paging import Page
-from console.errors import NotFoundError
 from console.ports.sources import HeldDeletion, HeldFilter, SourceDetail, SourceLine
 from console.web.answers import Accepted
-from console.web.context import CurrentView, View
+from console.web.context import CurrentView, View, existing
 from contracts.commands import OverlapPolicy, ScanRequested
 from contracts.topics import SCAN_REQUESTED
 from contracts.types import FilePath
@@ -134,12 +133,4 @@ def release_command(name: str, order: ReleaseOrder) -> ScanRequested:
 
 
 async def _find(view: View, name: str) -> SourceDetail:
-    source = await view.context.sources.find(name)
-    if source is None:
-        raise NotFoundError
-    return source
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)
+    return existing(await view.context.sources.find(name))

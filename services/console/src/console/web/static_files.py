@@ -3,8 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from console.errors import NotFoundError
-from console.web.context import CurrentView
+from console.web.context import CurrentView, existing
 
 router = APIRouter(include_in_schema=False)
 
@@ -12,9 +11,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/static/{name}")
 async def asset(view: CurrentView, name: str) -> Response:
     """Return a file; its address changes with its contents."""
-    found = view.context.assets.get(name)
-    if found is None:
-        raise NotFoundError
+    found = existing(view.context.assets.get(name))
     return Response(
         found.body,
         media_type=found.media_type,

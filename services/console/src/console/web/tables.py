@@ -19,7 +19,7 @@ from console.ports.tables import (
     TableLine,
 )
 from console.web.answers import Accepted
-from console.web.context import CurrentView, View
+from console.web.context import CurrentView, View, existing
 from contracts.commands import (
     OverlapPolicy,
     RefreshApproveRequested,
@@ -174,10 +174,7 @@ async def list_waiting(view: CurrentView) -> list[PlanLine]:
 @api.get("/plans/{plan_id}")
 async def read_any_plan(view: CurrentView, plan_id: str) -> PlanDetail:
     """Return a plan by its id, or by the id of the run that made it."""
-    plan = await view.context.tables.plan(plan_id)
-    if plan is None:
-        raise NotFoundError
-    return plan
+    return existing(await view.context.tables.plan(plan_id))
 
 
 @api.get("/refreshes")
@@ -296,9 +293,7 @@ async def _send_preview(view: View, key: str, order: PreviewOrder) -> str:
 
 
 async def _read_preview(view: View, key: str, command_id: str) -> PreviewState:
-    state = await view.context.tables.preview(key, command_id)
-    if state is None:
-        raise NotFoundError
+    state = existing(await view.context.tables.preview(key, command_id))
     if state.rows is not None:
         await view.context.audit.record(
             view.principal.name,
@@ -315,10 +310,7 @@ async def _check_key(view: View, key: str) -> None:
 
 
 async def _find(view: View, key: str) -> TableDetail:
-    table = await view.context.tables.find(key)
-    if table is None:
-        raise NotFoundError
-    return table
+    return existing(await view.context.tables.find(key))
 
 
 async def _plan(view: View, key: str, plan_id: str) -> PlanDetail:
@@ -330,8 +322,3 @@ async def _plan(view: View, key: str, plan_id: str) -> PlanDetail:
 
 def _tables_of(plan: Any) -> list[Any]:
     return [table for part in plan.get("components", []) for table in part["tables"]]
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)

@@ -188,8 +188,3 @@ async def _show(view: View, status: int = 200, **shown: Any) -> Response:
         roles=list(Role),
         **context,
     )
-
-
-router = APIRouter()
-router.include_router(pages)
-router.include_router(api)
