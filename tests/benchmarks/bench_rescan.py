@@ -41,7 +41,8 @@ from tests.benchmarks.distant_share import (
     span,
 )
 from tests.benchmarks.report import Result, median_ratio
-from tests.integration.scanner.harness import Harness, ManualClock, Tree
+from tests.integration.scanner.harness import Harness, Tree
+from tests.support.clocks import HandClock
 from tests.support.hub import open_database
 
 ROUNDS = 5
@@ -98,8 +99,7 @@ async def _measure(nas: NasSettings, database_url: str) -> list[Result]:
 @contextlib.asynccontextmanager
 async def _scanner(nas: NasSettings, database_url: str) -> AsyncGenerator[Harness]:
     """Open a scanner of the share; its clock starts when the tree has come to rest."""
-    clock = ManualClock()
-    clock.moment = SystemClock().now()
+    clock = HandClock(SystemClock().now())
     clock.advance(SCHEDULE_SECONDS)
     config = ShareConfig(kind="smb")
     shares = KeptShares(lambda config: open_share(config, nas))

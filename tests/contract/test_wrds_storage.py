@@ -10,8 +10,9 @@ import pytest
 
 from chassis.settings import BlobSettings
 from tests.support.addresses import S3Address
+from tests.support.clocks import HandClock
 from tests.support.wrds_archive import Archive, prices
-from tests.support.wrds_mirror import CRSP, NotedLedger, StepClock
+from tests.support.wrds_mirror import CRSP, NOW, NotedLedger
 from wrds_sync.adapters.authority import NoAuthority
 from wrds_sync.adapters.local_storage import LocalStorage
 from wrds_sync.adapters.s3_storage import S3Storage
@@ -32,7 +33,7 @@ class Place:
 
     root: Path
     open: Callable[[], Storage]
-    clock: StepClock
+    clock: HandClock
 
     def __post_init__(self) -> None:
         self.storage = self.open()
@@ -64,7 +65,7 @@ class Place:
 
 @pytest.fixture(params=["local", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, blob_prefix: str) -> Place:
-    clock = StepClock()
+    clock = HandClock(NOW)
     root = tmp_path / "data"
     if request.param == "local":
         return Place(root, lambda: LocalStorage(root, clock=clock), clock)
@@ -97,7 +98,7 @@ async def test_a_sync_and_its_increment(place: Place, archive: Archive) -> None:
     first = await place.manager(archive).full_sync(CRSP, 2023)
     assert len(await place.read()) == 8
     archive.put(TABLE, prices(2023), prices(2024, price=50), modified="second")
-    place.clock.move(hours=1)
+    place.clock.advance(hours=1)
     second = await place.manager(archive).incremental_sync(CRSP)
     assert second.report is not None
     assert (second.report.changed, second.report.added) == (4, 0)
@@ -172,7 +173,7 @@ async def test_old_vintages_and_their_files_are_purged(place: Place, archive: Ar
     for price in range(10, 14):
         archive.put(TABLE, prices(2023), prices(2024, price=price), modified=str(price))
         outcomes.append((await place.manager(archive).incremental_sync(CRSP)).manifest)
-        place.clock.move(hours=1)
+        place.clock.advance(hours=1)
     assert await place.storage.vintages("crsp") == [item.vintage for item in outcomes[-2:]]
     [_, oldest] = outcomes[0].partitions
     assert await place.storage.check(oldest, deep=False) != []

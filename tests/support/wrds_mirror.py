@@ -1,13 +1,14 @@
 """A mirror in a folder, wired as the service wires it, with parts of a test's choice."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
 from chassis.drift import Drift, Standing
 from contracts.drifts import DriftStatus
+from tests.support.clocks import HandClock
 from wrds_sync.adapters.authority import NoAuthority
 from wrds_sync.adapters.ledger import SilentLedger
 from wrds_sync.adapters.local_storage import LocalStorage
@@ -34,25 +35,6 @@ CRSP = Dataset(
     rules=Rules(key=("permno", "date"), required=("permno", "date")),
     start_year=2000,
 )
-
-
-class StepClock:
-    """A clock that a test moves."""
-
-    def __init__(self, now: datetime = NOW) -> None:
-        self.time = now
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def move(self, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
-        self.time += timedelta(hours=hours, minutes=minutes, seconds=seconds)
-        # A timedelta would round, and a loop that waits for the rest would never end.
-        self.seconds += 3600 * hours + 60 * minutes + seconds
 
 
 @dataclass
@@ -99,7 +81,7 @@ class TestMirror:
     verifier: Verifier
     registry: SchemaRegistry
     ledger: NotedLedger
-    clock: StepClock
+    clock: HandClock
 
     def files(self, pattern: str = "wrds/**/*.parquet") -> list[str]:
         return sorted(path.relative_to(self.root).as_posix() for path in self.root.glob(pattern))
@@ -109,8 +91,8 @@ class TestMirror:
         return pl.read_parquet(self.root / dataset.folder / "*.parquet")
 
 
-def open_mirror(root: Path, source: Source, *, clock: StepClock | None = None) -> TestMirror:
-    clock = clock or StepClock()
+def open_mirror(root: Path, source: Source, *, clock: HandClock | None = None) -> TestMirror:
+    clock = clock or HandClock(NOW)
     storage = RoomyStorage(root, clock=clock)
     locks = VolumeLocks(root / "locks", clock=clock)
     ledger = NotedLedger()

@@ -11,7 +11,6 @@ from aiokafka import AIOKafkaProducer
 from chassis.bus.broker import Bus
 from chassis.bus.delivery import Handler
 from chassis.bus.topics import apply_topics
-from chassis.clock import SystemClock
 from chassis.commands import CommandSpec, cancel_handler, command_handler
 from chassis.db import Database
 from chassis.errors import PermanentError
@@ -21,6 +20,7 @@ from contracts.runs import RunCounts
 from contracts.topics import RUN_CANCEL_REQUESTED, SCAN_REQUESTED, Topic, TopicSpec
 from tests.support.addresses import KafkaAddress
 from tests.support.batches import bare, batch_of
+from tests.support.clocks import HandClock
 from tests.support.databases import opened
 from tests.support.eventually import eventually
 from tests.support.hub import background
@@ -38,11 +38,6 @@ from tests.support.runs import (
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
-class StoppedClock(SystemClock):
-    def now(self) -> datetime:
-        return NOW
-
-
 @pytest.fixture
 async def database(database_url: str) -> AsyncGenerator[Database]:
     async with opened(database_url, "scanner") as one:
@@ -56,7 +51,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def scans(topic: Topic = SCAN_REQUESTED, *, service: str = "scanner") -> Handler:
     spec = CommandSpec(topic, kind="scan", targets=lambda: {"nas", "archive"})
-    return command_handler(spec, service=service, clock=StoppedClock())
+    return command_handler(spec, service=service, clock=HandClock(NOW))
 
 
 async def send(database: Database, *bodies: Mapping[str, Any], first: int = 0) -> Any:
@@ -187,7 +182,7 @@ async def test_the_same_id_on_two_topics_and_two_services_is_not_one_command(
 
 async def cancel(database: Database, run_id: str | None, **fields: Any) -> None:
     body = {"run_id": run_id, "requester": "mia"} | fields
-    handler = cancel_handler(service="scanner", clock=StoppedClock())
+    handler = cancel_handler(service="scanner", clock=HandClock(NOW))
     await handler(batch_of(database, [bare(RUN_CANCEL_REQUESTED, body)]))
 
 
@@ -233,7 +228,7 @@ async def test_a_run_of_another_service_is_not_cancelled(
 ) -> None:
     run_id = await queue(database)
     async with opened(database_url, "ingestor") as other:
-        handler = cancel_handler(service="ingestor", clock=StoppedClock())
+        handler = cancel_handler(service="ingestor", clock=HandClock(NOW))
         await handler(batch_of(other, [bare(RUN_CANCEL_REQUESTED, {"run_id": run_id})]))
 
     assert (await run_row(database, run_id))["status"] == "queued"

@@ -8,19 +8,14 @@ from typing import Any
 import pytest
 
 from chassis import retention
-from chassis.clock import SystemClock
 from chassis.db import Database
 from chassis.retention import Retention
+from tests.support.clocks import HandClock
 from tests.support.databases import opened
 from tests.support.letters import Reader
 from tests.support.runs import fetch
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-
-
-class StoppedClock(SystemClock):
-    def now(self) -> datetime:
-        return NOW
 
 
 @pytest.fixture
@@ -31,7 +26,7 @@ async def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncG
 
 
 async def trim(database: Database) -> dict[str, int]:
-    keeping = Retention(database, history_days=90, audit_days=730, clock=StoppedClock())
+    keeping = Retention(database, history_days=90, audit_days=730, clock=HandClock(NOW))
     gone = await keeping.step()
     assert not any((await keeping.step()).values()), "the second time there is nothing left to do"
     return {name: count for name, count in gone.items() if count}

@@ -7,10 +7,11 @@ import pytest
 from chassis.db import Database
 from scanner.domain.institutions import InstitutionDirectory, MonitoredInstitution
 from scanner.settings.scan import ScanConfig
-from tests.integration.scanner.harness import Harness, ManualClock, Tree, open_shared
+from tests.integration.scanner.harness import Harness, Tree, open_shared
 from tests.integration.scanner.http_sources import Desk
 from tests.integration.scanner.record_harness import RecordHarness
 from tests.support.addresses import PostgresAddress
+from tests.support.clocks import HandClock
 from tests.support.hub import open_database
 from tests.support.sample_api import SampleServer, running_sample_api
 
@@ -23,7 +24,7 @@ def _harness(database: Database, root: Path) -> Harness:
     return Harness(
         database=database,
         tree=Tree(root),
-        clock=ManualClock(),
+        clock=HandClock(),
         scan_config=ScanConfig(paths=("Data",), interval_seconds=60),
         institutions=InstitutionDirectory([AXP]),
     )

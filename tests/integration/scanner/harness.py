@@ -9,7 +9,7 @@ import sys
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,30 +41,11 @@ from scanner.handlers.scan import ScanPorts, ScanSource
 from scanner.ports import LogFiles, RepeatedFile
 from scanner.settings.scan import ScanConfig
 from tests.support.addresses import PostgresAddress
+from tests.support.clocks import HandClock
 from tests.support.hub import open_database
 
 SOURCE = "transcripts"
 LONG_AGO_US = 1_600_000_000_000_000
-
-
-class ManualClock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def monotonic(self) -> float:
-        return self.moment.timestamp()
-
-    def advance(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
-
-    async def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
-        await asyncio.sleep(0)
 
 
 Fault = Callable[[str, str], None]
@@ -182,7 +163,7 @@ class Runs:
     """Where the runs publish."""
 
     database: Database
-    clock: ManualClock
+    clock: HandClock
 
     @contextlib.asynccontextmanager
     async def claimed(

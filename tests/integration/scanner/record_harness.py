@@ -22,7 +22,8 @@ from scanner.handlers.record_catalog import RecordCatalog, RecordSourceEntry
 from scanner.ports import Answer
 from scanner.ports.records import RecordList, RecordSource, RepeatedRecord
 from scanner.settings.records import RecordSections
-from tests.integration.scanner.harness import ManualClock, Runs
+from tests.integration.scanner.harness import Runs
+from tests.support.clocks import HandClock
 from tests.support.record_sources import ScriptedSource
 
 SOURCE = "staff"
@@ -47,7 +48,7 @@ class RecordHarness(Runs):
     target = SOURCE
     topic = RECORD_CHANGED
 
-    clock: ManualClock = field(default_factory=ManualClock)
+    clock: HandClock = field(default_factory=HandClock)
     source: RecordSource = field(default_factory=ScriptedSource)
     scan: dict[str, Any] = field(default_factory=dict)
     batch_size: int = 1000

@@ -1,5 +1,3 @@
-from datetime import timedelta
-
 import pytest
 
 from chassis.shares.port import ShareAccessDeniedError, ShareUnavailableError
@@ -390,5 +388,5 @@ async def test_the_confirmation_time_can_be_chosen(harness: Harness) -> None:
     await lay(harness, calls(3))
     harness.tree.delete("Data/2020/001.xml")
     assert (await harness.scans(5)).events == []
-    harness.clock.moment += timedelta(hours=1)
+    harness.clock.advance(hours=1)
     assert len((await harness.scan()).events) == 1

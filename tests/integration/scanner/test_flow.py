@@ -23,7 +23,7 @@ from scanner.handlers.flow import FlowCatalog, RunFlow
 from scanner.jobs import FLOW, SCAN, FlowSchedule, scan_jobs
 from scanner.settings.environment import ScannerSettings, load_scanner_settings
 from scanner.settings.flows import load_flows
-from tests.integration.scanner.harness import ManualClock
+from tests.support.clocks import HandClock
 from tests.support.databases import opened
 from tests.support.eventually import eventually
 from tests.support.market_hub import LIST, lay_universe, write_preset_config
@@ -298,18 +298,18 @@ async def commands(database: Database) -> list[str]:
 
 @pytest.mark.covers("S3-15", "C-23", "E-02")
 async def test_at_five_in_utc_the_command_is_published_once(market: Market) -> None:
-    clock = ManualClock()
+    clock = HandClock()
     flows = FlowCatalog({flow.name: flow for flow in load_flows(PROJECT / "config").flows})
     schedule = FlowSchedule(market.database, flows, clock=clock)
     for hour, minute in [(4, 59), (5, 0), (5, 30), (7, 0), (23, 0)]:
-        clock.moment = datetime(2026, 3, 1, hour, minute, tzinfo=UTC)
+        clock.advance_to(datetime(2026, 3, 1, hour, minute, tzinfo=UTC))
         await schedule.step()
 
     assert await commands(market.database) == [
         "schedule/flow/daily-market/2026-03-01T05:00:00+00:00"
     ]
 
-    clock.moment = datetime(2026, 3, 2, 5, 59, tzinfo=UTC)
+    clock.advance_to(datetime(2026, 3, 2, 5, 59, tzinfo=UTC))
     await FlowSchedule(market.database, flows, clock=clock).step()
     assert len(await commands(market.database)) == 2
 

@@ -6,8 +6,9 @@ from datetime import time
 import pytest
 
 from chassis.db import Database
+from tests.support.clocks import HandClock
 from tests.support.hub import open_database
-from tests.support.wrds_mirror import StepClock
+from tests.support.wrds_mirror import NOW
 from wrds_sync.adapters.authority import PostgresAuthority
 from wrds_sync.errors import LockAcquisitionError, LockLostError
 from wrds_sync.jobs import Schedule
@@ -56,7 +57,7 @@ async def test_a_lease_that_is_taken_ends_the_body(database: Database) -> None:
 
 @pytest.mark.covers("S5-28")
 async def test_any_number_of_replicas_make_one_run_a_day(database: Database) -> None:
-    clock = StepClock()
+    clock = HandClock(NOW)
     for _ in range(3):
         schedule = Schedule(database, ["crsp", "factors"], at=time(6), clock=clock)
         await schedule.step()

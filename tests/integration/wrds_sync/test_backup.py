@@ -32,7 +32,7 @@ async def test_the_drill(tmp_path: Path, archive: Archive, rclone: str) -> None:
     await mirror.manager.full_sync(CRSP, 2023)
     backup = RcloneBackup(mirror.root, str(tmp_path / "remote"), program=rclone)
     assert await backup.run() == 0
-    mirror.clock.move(hours=24)
+    mirror.clock.advance(hours=24)
     archive.put("crsp.dsf", prices(2023), prices(2024, price=50), modified="second")
     await mirror.manager.incremental_sync(CRSP)
     assert await backup.run() == 0

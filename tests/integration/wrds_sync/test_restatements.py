@@ -62,7 +62,7 @@ async def test_the_reported_changes_are_those_of_the_files(
     assert first.manifest.rows == 24_934
     await server.load_factors(shared_data(*LATER))
     await server.say_modified(FACTORS_DAILY, datetime(2023, 12, 1, tzinfo=UTC))
-    mirror.clock.move(hours=1)
+    mirror.clock.advance(hours=1)
     second = await mirror.manager.incremental_sync(FACTORS)
 
     before, after = read(*EARLIER), read(*LATER)
@@ -96,7 +96,7 @@ async def test_years_that_did_not_change_are_not_copied_again(
     await server.execute(
         "update ff_store.factors_daily set smb = smb + 0.01 where date = '2017-03-01'"
     )
-    mirror.clock.move(hours=1)
+    mirror.clock.advance(hours=1)
     outcome = await mirror.manager.incremental_sync(FACTORS)
     assert [entry.year for entry in outcome.copied] == [2017]
     assert outcome.report is not None

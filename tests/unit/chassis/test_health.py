@@ -12,16 +12,7 @@ from chassis import metrics
 from chassis.clock import SystemClock
 from chassis.errors import PermanentError, UnavailableError
 from chassis.health import Check, Health, build_health_app
-
-
-class SteppedClock(SystemClock):
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.at = 1_000_000.0
-
-    def monotonic(self) -> float:
-        return self.at
+from tests.support.clocks import HandClock
 
 
 async def get(health: Health, path: str) -> tuple[int, str]:
@@ -58,7 +49,7 @@ async def away() -> None:
 
 
 async def test_a_process_that_turns_is_alive_whatever_its_dependencies_do() -> None:
-    health = Health(SteppedClock(), readiness={"postgresql": away, "kafka": away})
+    health = Health(HandClock(), readiness={"postgresql": away, "kafka": away})
 
     status, body = await get(health, "/livez")
 
@@ -66,24 +57,24 @@ async def test_a_process_that_turns_is_alive_whatever_its_dependencies_do() -> N
 
 
 async def test_a_loop_that_has_not_turned_for_half_a_minute_is_not_alive() -> None:
-    clock = SteppedClock()
+    clock = HandClock()
     health = Health(clock)
 
-    clock.at += 29.9
+    clock.seconds += 29.9
     assert (await get(health, "/livez"))[0] == 200
-    clock.at += 0.2
+    clock.seconds += 0.2
     assert (await get(health, "/livez"))[0] == 503
 
 
 async def test_the_watch_over_the_loop_keeps_the_process_alive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock = SteppedClock()
+    clock = HandClock()
     health = Health(clock)
     real_sleep = asyncio.sleep
 
     async def hurry(_: float) -> None:
-        clock.at += 1.25  # a quarter of a second late
+        clock.seconds += 1.25  # a quarter of a second late
         await real_sleep(0)
 
     monkeypatch.setattr(asyncio, "sleep", hurry)
@@ -92,7 +83,7 @@ async def test_the_watch_over_the_loop_keeps_the_process_alive(
         await real_sleep(0)
     watching.cancel()
 
-    assert clock.at > 1_000_060
+    assert clock.seconds > 60
     assert (await get(health, "/livez"))[0] == 200
     assert metrics.LOOP_LAG._value.get() == pytest.approx(0.25)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -12,6 +11,7 @@ from chassis.http.auth import ClientCredentials
 from chassis.http.config import OAuth2Auth
 from chassis.http.errors import ApiAccessError, HttpUnavailableError
 from chassis.redaction import redact
+from tests.support.clocks import HandClock
 
 CONFIG = OAuth2Auth(
     kind="oauth2",
@@ -20,19 +20,6 @@ CONFIG = OAuth2Auth(
     client_secret="env:CLIENT_SECRET",
     scope="department",
 )
-
-
-class Hand:
-    """A clock that a test turns."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 class Site:
@@ -60,14 +47,14 @@ def token(number: int, **more: Any) -> httpx.Response:
     )
 
 
-def client(site: Site, clock: Hand, config: OAuth2Auth = CONFIG) -> httpx.AsyncClient:
+def client(site: Site, clock: HandClock, config: OAuth2Auth = CONFIG) -> httpx.AsyncClient:
     auth = ClientCredentials(config, client=("name", "word"), clock=clock)
     return httpx.AsyncClient(auth=auth, transport=httpx.MockTransport(site), trust_env=False)
 
 
 @pytest.mark.covers("S2-01")
 async def test_a_token_is_used_until_a_minute_before_its_end() -> None:
-    site, clock = Site(token), Hand()
+    site, clock = Site(token), HandClock()
     async with client(site, clock) as http:
         for clock.seconds in (0, 100, 539, 541, 600):
             await http.get("https://api.example.org/a")
@@ -78,7 +65,7 @@ async def test_a_token_is_used_until_a_minute_before_its_end() -> None:
 
 async def test_requests_at_once_fetch_one_token() -> None:
     site = Site(token)
-    async with client(site, Hand()) as http, asyncio.TaskGroup() as group:
+    async with client(site, HandClock()) as http, asyncio.TaskGroup() as group:
         for _ in range(10):
             group.create_task(http.get("https://api.example.org/a"))
 
@@ -86,7 +73,7 @@ async def test_requests_at_once_fetch_one_token() -> None:
 
 
 async def test_a_token_with_a_short_life_is_still_used_more_than_once() -> None:
-    site, clock = Site(lambda number: token(number, expires_in=30)), Hand()
+    site, clock = Site(lambda number: token(number, expires_in=30)), HandClock()
     async with client(site, clock) as http:
         for clock.seconds in (0, 10, 14, 16):
             await http.get("https://api.example.org/a")
@@ -97,7 +84,7 @@ async def test_a_token_with_a_short_life_is_still_used_more_than_once() -> None:
 async def test_credentials_may_go_as_form_fields() -> None:
     site = Site(token)
     config = CONFIG.model_copy(update={"client_in_body": True, "scope": None})
-    async with client(site, Hand(), config) as http:
+    async with client(site, HandClock(), config) as http:
         await http.get("https://api.example.org/a")
 
     assert site.forms == ["grant_type=client_credentials&client_id=name&client_secret=word"]
@@ -120,7 +107,7 @@ async def test_without_a_token_nothing_is_asked(
     answer: httpx.Response, expected: type[Exception]
 ) -> None:
     site = Site(lambda _: answer)
-    async with client(site, Hand()) as http:
+    async with client(site, HandClock()) as http:
         with pytest.raises(expected):
             await http.get("https://api.example.org/a")
 
@@ -130,7 +117,7 @@ async def test_without_a_token_nothing_is_asked(
 @pytest.mark.covers("S1-28")
 async def test_a_token_is_recognised_in_a_text_by_its_form() -> None:
     site = Site(lambda _: token(77))
-    async with client(site, Hand()) as http:
+    async with client(site, HandClock()) as http:
         await http.get("https://api.example.org/a")
 
     # By its form only: a service that runs for months must not collect every token it had.

@@ -1,25 +1,14 @@
 import asyncio
 import contextlib
-from datetime import UTC, datetime
 
 import pytest
 
 from chassis.http.proxy.address import Account, Proxy
 from chassis.http.proxy.errors import LogonRefusal, ProxyFault
 from chassis.http.proxy.gate import LogonGate, gate_for
+from tests.support.clocks import HandClock
 
 pytestmark = pytest.mark.covers("S1-11")
-
-
-class HandClock:
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture

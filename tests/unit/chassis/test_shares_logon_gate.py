@@ -1,22 +1,11 @@
 import threading
-from datetime import UTC, datetime
 
 import pytest
 
 from chassis.shares.logon_gate import LogonGate
 from chassis.shares.port import ShareLogonError, ShareUnavailableError
 from chassis.shares.smb_wire import ShareRefusesAccountError
-
-
-class HandClock:
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
+from tests.support.clocks import HandClock
 
 
 @pytest.fixture

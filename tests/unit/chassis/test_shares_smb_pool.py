@@ -1,7 +1,6 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,6 +17,7 @@ from chassis.shares.port import (
 from chassis.shares.smb_messages import MalformedReplyError, Reply, Request
 from chassis.shares.smb_pool import MAX_IDLE_SECONDS, SmbShare
 from chassis.shares.smb_wire import ConnectionLostError
+from tests.support.clocks import HandClock
 
 OK, NOT_FOUND, NO_SUCH_FILE = 0, 0xC0000034, 0xC000000F
 CREATED = Reply(OK, bytes(88))
@@ -78,16 +78,6 @@ class FakeServer:
             raise self.refusal
         self.wires.append(FakeWire(self))
         return self.wires[-1]
-
-
-class HandClock:
-    seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,22 +15,12 @@ from scanner.handlers.catalog import FileSource, NasConfigReader, SourceCatalog
 from scanner.handlers.checks import Finding, check_sources
 from scanner.settings.environment import load_scanner_settings
 from scanner.settings.scan import ScanConfig
+from tests.support.clocks import HandClock
 from tests.support.paths import PROJECT
 
 EXAMPLE = PROJECT / "config" / "nas" / "config.yaml"
 BASE = "Finance Data and Analytics/DSA/Earnings Call Transcripts"
 FOLDER = "Data/2024/Q1/Canadian_Banks/RY-CA_Royal_Bank_of_Canada"
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 3, 1, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 class Nas:
@@ -41,7 +30,7 @@ class Nas:
         self.root = root
         self.opened = 0
         self.is_away = False
-        self.clock = ManualClock()
+        self.clock = HandClock()
         self.write(EXAMPLE.read_text("utf-8"))
 
     def write(self, text: str) -> None:

@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import NoReturn
 
 import pytest
@@ -21,20 +20,13 @@ from scanner.domain.guard import Coverage
 from scanner.domain.observations import Listing
 from scanner.domain.sifting import Sieve, SiftRules
 from scanner.handlers.walk import Step, Walker, WalkRules, is_safe_path
+from tests.support.clocks import HandClock
 
 FILE = Entry("a.xml", is_directory=False, modified_us=1, size_bytes=1)
 
 
 def folder(name: str) -> Entry:
     return Entry(name, is_directory=True, modified_us=1, size_bytes=0)
-
-
-class FrozenClock:
-    def now(self) -> datetime:
-        return datetime(2026, 3, 1, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 class ScriptedShare:
@@ -99,7 +91,7 @@ class Walk:
             Sieve(SiftRules(), is_safe_path),
             rules(WalkRules(source="walk", workers=workers, leaf_depth=2)),
             coverage=self.coverage,
-            clock=FrozenClock(),
+            clock=HandClock(),
             sleep=self._sleep,
         )
 

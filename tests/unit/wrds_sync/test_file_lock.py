@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.wrds_mirror import NOW, StepClock
+from tests.support.clocks import HandClock
+from tests.support.wrds_mirror import NOW
 from wrds_sync.adapters.file_lock import AtomicFileLock, atomic_lock
 from wrds_sync.adapters.processes import process_mark
 from wrds_sync.errors import (
@@ -40,11 +41,11 @@ def lay(folder: Path, **changes: object) -> Path:
     return path
 
 
-def open_lock(folder: Path, clock: StepClock | None = None, **more: object) -> AtomicFileLock:
+def open_lock(folder: Path, clock: HandClock | None = None, **more: object) -> AtomicFileLock:
     lease = more.get("lease_token")
     assert lease is None or isinstance(lease, int)
     return AtomicFileLock(
-        folder, "crsp", lease_token=lease, clock=clock or StepClock(), sleep=lambda _: None
+        folder, "crsp", lease_token=lease, clock=clock or HandClock(NOW), sleep=lambda _: None
     )
 
 
@@ -63,9 +64,9 @@ def test_a_free_lock_is_taken(tmp_path: Path) -> None:
 @pytest.mark.covers("S5-62", "S5-34")
 def test_a_lock_that_a_living_process_holds_is_not_taken(tmp_path: Path) -> None:
     before = lay(tmp_path).read_text("utf-8")
-    clock = StepClock()
+    clock = HandClock(NOW)
     lock = AtomicFileLock(
-        tmp_path, "crsp", clock=clock, sleep=lambda seconds: clock.move(seconds=seconds)
+        tmp_path, "crsp", clock=clock, sleep=lambda seconds: clock.advance(seconds=seconds)
     )
     with pytest.raises(LockAcquisitionError, match="held by process"):
         lock.acquire()
@@ -84,8 +85,8 @@ def test_a_released_lock_is_gone(tmp_path: Path) -> None:
 @pytest.mark.covers("S5-04", "S5-64")
 def test_a_lock_past_its_expiry_is_stale(tmp_path: Path) -> None:
     lay(tmp_path, hostname="elsewhere")
-    clock = StepClock()
-    clock.move(hours=4)
+    clock = HandClock(NOW)
+    clock.advance(hours=4)
     assert open_lock(tmp_path, clock).staleness() == (True, "expired")
     assert open_lock(tmp_path, clock).acquire(0).hostname == socket.gethostname()
 
@@ -93,8 +94,8 @@ def test_a_lock_past_its_expiry_is_stale(tmp_path: Path) -> None:
 @pytest.mark.covers("S5-04", "S5-06")
 def test_a_lock_of_another_host_is_judged_by_time_only(tmp_path: Path) -> None:
     lay(tmp_path, hostname="elsewhere", pid=NOBODY)
-    clock = StepClock()
-    clock.move(hours=3, minutes=59)
+    clock = HandClock(NOW)
+    clock.advance(hours=3, minutes=59)
     assert open_lock(tmp_path, clock).staleness() == (False, "held")
 
 
@@ -177,10 +178,10 @@ def test_a_foreign_token_releases_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.covers("S5-02", "S5-70")
 def test_a_refresh_moves_the_expiry(tmp_path: Path) -> None:
-    clock = StepClock()
+    clock = HandClock(NOW)
     lock = open_lock(tmp_path, clock)
     token = lock.acquire(0)
-    clock.move(seconds=AtomicFileLock.REFRESH_INTERVAL_SECONDS)
+    clock.advance(seconds=AtomicFileLock.REFRESH_INTERVAL_SECONDS)
     renewed = lock.refresh(token)
     assert renewed.expires_at == token.expires_at + timedelta(seconds=60)
     assert renewed.acquired_at == token.acquired_at

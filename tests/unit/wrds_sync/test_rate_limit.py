@@ -1,50 +1,35 @@
 import asyncio
-from datetime import UTC, datetime
 
 import pytest
 
+from tests.support.clocks import HandClock
 from wrds_sync.adapters.rate_limit import TokenBucket
 
 
-class Time:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(0)
-        self.seconds += seconds
-
-
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def time() -> HandClock:
+    return HandClock()
 
 
-async def taken_at(bucket: TokenBucket, time: Time, count: int) -> list[float]:
+async def taken_at(bucket: TokenBucket, time: HandClock, count: int) -> list[float]:
     moments = []
     for _ in range(count):
         await bucket.take()
-        moments.append(time.seconds - 1000.0)
+        moments.append(time.seconds)
     return moments
 
 
 @pytest.mark.covers("S5-10", "S5-76")
-async def test_ten_queries_may_come_at_once_and_the_eleventh_waits_a_minute(time: Time) -> None:
+async def test_ten_queries_may_come_at_once_and_the_eleventh_waits_a_minute(
+    time: HandClock,
+) -> None:
     bucket = TokenBucket(10, time, sleep=time.sleep)
 
     assert await taken_at(bucket, time, 21) == [0.0] * 10 + [60.0] * 10 + [120.0]
 
 
 @pytest.mark.covers("S5-76")
-async def test_no_minute_sees_more_than_the_limit_wherever_it_begins(time: Time) -> None:
+async def test_no_minute_sees_more_than_the_limit_wherever_it_begins(time: HandClock) -> None:
     bucket = TokenBucket(10, time, sleep=time.sleep)
     moments = []
     for wait in (0, 0, 0, 55, 0, 3, 0, 0, 2, 0, 0, 30, 0, 0, 0, 0, 0, 0, 40, 0, 0, 0, 0, 0, 0):
@@ -55,13 +40,13 @@ async def test_no_minute_sees_more_than_the_limit_wherever_it_begins(time: Time)
         assert sum(begin <= moment < begin + 60 for moment in moments) <= 10
 
 
-async def test_less_than_one_a_minute_is_possible(time: Time) -> None:
+async def test_less_than_one_a_minute_is_possible(time: HandClock) -> None:
     bucket = TokenBucket(0.5, time, sleep=time.sleep)
 
     assert await taken_at(bucket, time, 3) == [0.0, 120.0, 240.0]
 
 
-async def test_who_gives_up_waiting_has_taken_nothing(time: Time) -> None:
+async def test_who_gives_up_waiting_has_taken_nothing(time: HandClock) -> None:
     forever = asyncio.Event()
 
     async def never(_: float) -> None:
@@ -79,7 +64,7 @@ async def test_who_gives_up_waiting_has_taken_nothing(time: Time) -> None:
     await asyncio.wait_for(bucket.take(), 1)
 
 
-async def test_waiters_are_served_in_their_order(time: Time) -> None:
+async def test_waiters_are_served_in_their_order(time: HandClock) -> None:
     bucket = TokenBucket(1, time, sleep=time.sleep)
     served: list[int] = []
 

@@ -239,7 +239,7 @@ async def test_an_incremental_sync_adds_what_is_new(mirror: TestMirror, archive:
 async def test_an_unchanged_table_costs_one_query(mirror: TestMirror, archive: Archive) -> None:
     await mirror.manager.full_sync(CRSP, 2022)
     archive.queries = 0
-    mirror.clock.move(hours=24)
+    mirror.clock.advance(hours=24)
     before = (await mirror.manager.incremental_sync(CRSP)).manifest
     assert archive.queries == 1
     assert before.synced_at == mirror.clock.now()
@@ -269,7 +269,7 @@ async def test_a_full_sync_that_finds_the_same_makes_no_second_vintage(
     mirror: TestMirror,
 ) -> None:
     first = (await mirror.manager.full_sync(CRSP, 2022)).manifest
-    mirror.clock.move(hours=1)
+    mirror.clock.advance(hours=1)
     second = (await mirror.manager.full_sync(CRSP, 2022)).manifest
     assert (second.vintage, second.previous) == (first.vintage, None)
     assert second.synced_at > first.synced_at
@@ -333,7 +333,7 @@ async def test_readers_never_see_a_temporary_or_half_written_file(
         group.create_task(loop())
         for price in range(20, 30):
             archive.put(TABLE, prices(2024, price=price), modified=str(price))
-            mirror.clock.move(seconds=1)
+            mirror.clock.advance(seconds=1)
             await mirror.manager.incremental_sync(CRSP)
         stop.set()
     assert sums <= {4.0 * price + 6 for price in range(10, 30)}
@@ -345,7 +345,7 @@ async def test_a_data_set_in_other_hands_is_left_alone(mirror: TestMirror) -> No
     lock = AtomicFileLock(mirror.root / "locks", "crsp", clock=mirror.clock)
     token = lock.acquire(0)
     loop = asyncio.get_running_loop()
-    moving = loop.call_later(0.05, lambda: mirror.clock.move(seconds=60))
+    moving = loop.call_later(0.05, lambda: mirror.clock.advance(seconds=60))
     with pytest.raises(LockAcquisitionError):
         await mirror.manager.full_sync(CRSP, 2022)
     moving.cancel()
@@ -412,7 +412,7 @@ async def test_a_pinned_vintage_stays_readable_while_newer_ones_come(
 ) -> None:
     pinned = (await mirror.manager.full_sync(CRSP, 2024)).manifest
     for price in (20, 30):
-        mirror.clock.move(hours=1)
+        mirror.clock.advance(hours=1)
         archive.put(TABLE, prices(2024, price=price), modified=str(price))
         await mirror.manager.incremental_sync(CRSP)
     old = await mirror.storage.read_manifest("crsp", pinned.vintage)
@@ -424,7 +424,7 @@ async def test_a_pinned_vintage_stays_readable_while_newer_ones_come(
 
 async def test_superseded_vintages_are_purged(mirror: TestMirror, archive: Archive) -> None:
     for price in range(10, 16):
-        mirror.clock.move(hours=1)
+        mirror.clock.advance(hours=1)
         archive.put(TABLE, prices(2023), prices(2024, price=price), modified=str(price))
         await mirror.manager.incremental_sync(CRSP)
     assert len(await mirror.storage.vintages("crsp")) == 4

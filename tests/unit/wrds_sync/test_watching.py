@@ -93,10 +93,10 @@ async def test_a_lock_that_is_refreshed_is_never_old_and_one_that_is_not_becomes
     token = lock.acquire(0)
     looking = watch(mirror)
     for _ in range(5):
-        mirror.clock.move(hours=1)
+        mirror.clock.advance(hours=1)
         token = lock.refresh(token)
     assert await told(looking) == []
-    mirror.clock.move(hours=4, seconds=1)
+    mirror.clock.advance(hours=4, seconds=1)
     assert await told(looking) == ["sync.lock.stale"]
     assert metrics.LOCK_AGE.labels("crsp")._value.get() == 4 * 3600 + 1
     lock.force_unlock()
@@ -115,7 +115,7 @@ async def test_a_log_on_that_ends_within_thirty_days_is_told(mirror: TestMirror)
 @pytest.mark.covers("S5-51")
 async def test_a_mirror_that_nobody_synced_since_the_session_is_late(mirror: TestMirror) -> None:
     await mirror.manager.full_sync(CRSP, 2024)
-    mirror.clock.time = datetime(2024, 3, 5, 14, tzinfo=UTC)
+    mirror.clock.advance_to(datetime(2024, 3, 5, 14, tzinfo=UTC))
     looking = watch(mirror, session=date(2024, 3, 4))
     assert await told(looking) == ["sync.data.late"]
     assert metrics.DATA_LATE.labels("crsp")._value.get() == 1
@@ -127,19 +127,19 @@ async def test_a_mirror_that_nobody_synced_since_the_session_is_late(mirror: Tes
 async def test_an_alert_that_lasts_is_repeated_after_an_hour(mirror: TestMirror) -> None:
     looking = watch(mirror, session=date(2024, 2, 29))
     assert await told(looking) == ["sync.data.late"]
-    mirror.clock.move(minutes=59)
+    mirror.clock.advance(minutes=59)
     assert await told(looking) == []
-    mirror.clock.move(minutes=1)
+    mirror.clock.advance(minutes=1)
     assert await told(looking) == ["sync.data.late"]
 
 
 async def test_a_feed_that_does_not_move_is_told(mirror: TestMirror) -> None:
     await mirror.manager.full_sync(CRSP, 2024)
     looking = watch(mirror, frozen_after_days=90)
-    mirror.clock.move(hours=24 * 90)
+    mirror.clock.advance(hours=24 * 90)
     await mirror.manager.incremental_sync(CRSP)
     assert await told(looking) == []
-    mirror.clock.move(hours=1)
+    mirror.clock.advance(hours=1)
     assert await told(looking) == ["feed_frozen"]
 
 
@@ -151,10 +151,10 @@ async def test_a_table_without_a_date_of_its_own_is_not_frozen_while_it_changes(
     for price in (10, 20):
         archive.put(TABLE, prices(2024, price=price))
         await mirror.manager.incremental_sync(CRSP)
-        mirror.clock.move(hours=24 * 60)
+        mirror.clock.advance(hours=24 * 60)
     looking = watch(mirror, frozen_after_days=90)
     assert await told(looking) == []
-    mirror.clock.move(hours=24 * 31)
+    mirror.clock.advance(hours=24 * 31)
     assert await told(looking) == ["feed_frozen"]
 
 
@@ -173,10 +173,10 @@ async def test_quarantined_files_are_purged_after_a_week(mirror: TestMirror) -> 
     bad.write_bytes(b"?")
     place = await mirror.storage.quarantine(bad, operation="crsp_sync", reason="for a test")
     assert place == mirror.root / "quarantine/2024-03-01T12-00-00_crsp_sync"
-    mirror.clock.move(hours=24 * 7)
+    mirror.clock.advance(hours=24 * 7)
     assert await told(watch(mirror)) == []
     assert place.exists()
-    mirror.clock.move(seconds=1)
+    mirror.clock.advance(seconds=1)
     assert await told(watch(mirror)) == ["quarantine_purged"]
     assert not place.exists()
 
@@ -210,7 +210,7 @@ async def test_a_sync_that_takes_too_long_is_told_once(
         nonlocal naps
         await is_open.wait()  # waiting for the lock must not see hours go by
         naps += 1
-        mirror.clock.move(hours=hours / 2)
+        mirror.clock.advance(hours=hours / 2)
         if naps > 4:
             await asyncio.Event().wait()
 
