@@ -7,7 +7,6 @@ from refresher.adapters.sqlserver_errors import (
     SqlServerBusyError,
     SqlServerLostError,
     SqlServerRefusedError,
-    is_lock_timeout,
     to_error,
 )
 from refresher.errors import RefreshError
@@ -22,7 +21,7 @@ def test_what_gives_way_is_busy(number: int) -> None:
     error = to_error(_report(number), what="query")
     assert isinstance(error, SqlServerBusyError)
     assert isinstance(error, TransientError)
-    assert is_lock_timeout(error) is (number == 1222)
+    assert (error.facts["trouble"] == "lock_timeout") is (number == 1222)
 
 
 def test_a_broken_connection_is_lost() -> None:

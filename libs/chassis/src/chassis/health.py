@@ -7,20 +7,18 @@ topics.
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from chassis import metrics
+from chassis import metrics, web_server
 from chassis.clock import Clock
-from chassis.errors import PenstockError, SettingsError
+from chassis.errors import PenstockError
 from chassis.logs import get_logger
 from chassis.redaction import redact
 
@@ -109,25 +107,6 @@ def build_health_app(health: Health) -> Starlette:
     )
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave signals to the process host."""
-        yield
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), reuse_port=False)
-    except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]  # the rest repeats the address
-        problem = (
-            f"`PENSTOCK_HTTP_HOST`={host} and `PENSTOCK_HTTP_PORT`={port} cannot be used: "
-            f"{reason}; choose another port, or 0 for a free one"
-        )
-        raise SettingsError(problem, problems=[problem]) from error
-
-
 @contextlib.asynccontextmanager
 async def serving(health: Health, *, host: str, port: int) -> AsyncGenerator[int]:
     """Serve the probes; yields the port in use.
@@ -135,20 +114,8 @@ async def serving(health: Health, *, host: str, port: int) -> AsyncGenerator[int
     Raises:
         SettingsError: the port is taken.
     """
-    listener = _listen(host, port)
+    listener = web_server.listen(host, port, settings="PENSTOCK_HTTP")
     bound: int = listener.getsockname()[1]
-    config = uvicorn.Config(
-        build_health_app(health),
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=2,
-    )
-    server = _Server(config)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve(sockets=[listener]))
+    async with web_server.serving(build_health_app(health), listener, close_seconds=2):
         get_logger().info("probes_listening", port=bound)
-        try:
-            yield bound
-        finally:
-            server.should_exit = True
+        yield bound

@@ -68,8 +68,3 @@ def to_error(report: Mapping[str, Any], *, what: str) -> PenstockError:
     if kind.passes:
         return SqlServerBusyError(report["message"], **facts)
     return SqlServerRefusedError(report["message"], **facts)
-
-
-def is_lock_timeout(error: PenstockError) -> bool:
-    """Return whether a lock was not granted in time: a swap just tries again."""
-    return error.facts.get("trouble") == Trouble.LOCK_TIMEOUT

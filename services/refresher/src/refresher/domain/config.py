@@ -370,10 +370,6 @@ class RefreshConfig(Section):
         """Return a table by its key."""
         return next((table for table in self.tables if table.name == name), None)
 
-    def schema_of(self, table: TableConfig) -> str:
-        """Return the schema that a table lies in, in both databases."""
-        return table.table_schema or self.databases.target.schema_name
-
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the file, for editors."""
