@@ -1,7 +1,7 @@
 """Commands become runs: recorded once, refused with a reason, audited."""
 
 import dataclasses
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +29,6 @@ from tests.support.runs import (
     fetch,
     queue,
     run_row,
-    shorten_waits,
     statuses,
     until_idle,
     working,
@@ -38,15 +37,7 @@ from tests.support.runs import (
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncGenerator[Database]:
-    async with opened(database_url, "scanner") as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_waits(monkeypatch)
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 def scans(topic: Topic = SCAN_REQUESTED, *, service: str = "scanner") -> Handler:

@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -20,23 +19,13 @@ from tests.support.runs import (
     idle,
     queue,
     run_row,
-    shorten_waits,
     status_is,
     until_idle,
     worked,
     working,
 )
 
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncGenerator[Database]:
-    async with opened(database_url, "scanner") as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_waits(monkeypatch)
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 # --- a worker that vanishes

@@ -1,6 +1,5 @@
 """The tables of the systems that Penstock replaces, as views with their original columns."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -10,8 +9,7 @@ from chassis.db import Database
 from chassis.errors import PermanentError
 from chassis.runs import RunContext
 from contracts.runs import RunCounts
-from tests.support.databases import opened
-from tests.support.runs import fetch, queue, shorten_waits, until_idle, working
+from tests.support.runs import fetch, queue, until_idle, working
 
 LATEST_OF_TASK = """
 select * from meta.sync_logs where task_name = 'scan:good' order by completed_at desc limit 1
@@ -22,15 +20,7 @@ where status = 'failed' and completed_at > clock_timestamp() - interval '7 days'
 """
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncGenerator[Database]:
-    async with opened(database_url, "scanner") as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_waits(monkeypatch)
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 async def columns(database: Database, view: str) -> list[tuple[str, str]]:

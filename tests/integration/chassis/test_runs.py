@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
 
 import pytest
 import structlog
@@ -21,7 +20,6 @@ from tests.support.runs import (
     idle,
     queue,
     run_row,
-    shorten_waits,
     status_is,
     statuses,
     until_idle,
@@ -29,16 +27,7 @@ from tests.support.runs import (
     working,
 )
 
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncGenerator[Database]:
-    async with opened(database_url, "scanner") as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_waits(monkeypatch)
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 # --- queueing
