@@ -4,7 +4,8 @@ what the caller can do.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -74,6 +75,26 @@ class Transaction:
         """
         self._outbox.add(topic, data, cause=cause, event_id=event_id, correlation_id=correlation_id)
 
+    def publish_all(
+        self,
+        topic: Topic,
+        data: Sequence[Message],
+        *,
+        causes: Iterable[Event[Any] | None] | None = None,
+        event_ids: Sequence[str] | None = None,
+    ) -> None:
+        """Queue many events of one topic; the same as `publish` for each, and faster.
+
+        Args:
+            topic: Where they go.
+            data: What they say.
+            causes: The events that led to them, one for each.
+            event_ids: Fixed ids, one for each; by default new ones.
+        """
+        self._outbox.add_all(
+            topic, data, causes=causes or repeat(None, len(data)), event_ids=event_ids
+        )
+
     def publish_raw(self, topic: str, key: bytes, *, value: bytes, headers: dict[str, str]) -> None:
         """Queue a message as it is; dead letters keep their original bytes."""
         self._outbox.add_raw(topic, key, value=value, headers=headers)
@@ -124,6 +145,11 @@ class Database:
                 server_settings={
                     "application_name": service,
                     "timezone": "UTC",
+                    # A statement here takes milliseconds; to compile one takes half a second.
+                    "jit": "off",
+                    # Tables grow from nothing to millions while a session lives: a plan that is
+                    # kept from when they were small reads them whole.
+                    "plan_cache_mode": "force_custom_plan",
                     "lock_timeout": _milliseconds(settings.lock_timeout_seconds),
                     # Part of the fencing design: a paused holder's transaction ends (leases).
                     "idle_in_transaction_session_timeout": _milliseconds(

@@ -18,7 +18,8 @@ from contracts.envelope import Event
 from contracts.topics import Topic
 
 _CHECKED = ("id", "subject", "correlationid", "causationid", "traceparent")
-_GAP = b"%b"
+_GAPS = {"sequence": b"%d"}
+"""What fills a gap is JSON already, unless named here."""
 
 
 class Draft(NamedTuple):
@@ -77,22 +78,27 @@ class DraftEncoder:
 
     def __init__(self) -> None:
         self._forms: dict[_Shape, _Form] = {}
+        self._time: datetime | None = None
+        self._time_text = b""
 
     def encode(self, draft: Draft, sequence: int) -> Encoded:
         """Return the bytes that `encode_event` returns for the signed event.
 
         Of the envelope nothing is validated here: see `check`.
         """
-        causation, trace = draft.causationid, draft.traceparent
-        shape = (draft.declared.name, draft.source, causation is None, trace is None)
+        shape = (
+            draft.declared.name,
+            draft.source,
+            draft.causationid is None,
+            draft.traceparent is None,
+        )
         form = self._forms.get(shape)
         if form is None:
             form = self._learn(draft, sequence)
             self._forms[shape] = form
-        return _fill(form, draft, sequence)
+        return self._fill(form, draft, sequence)
 
-    @staticmethod
-    def _learn(draft: Draft, sequence: int) -> _Form:
+    def _learn(self, draft: Draft, sequence: int) -> _Form:
         event = draft.sign(sequence)
         value, headers = encode_event(event)
         form = _Form(
@@ -100,10 +106,37 @@ class DraftEncoder:
             _with_gaps(headers, ("ce_id", "traceparent")),
             sum(map(len, headers)) + len(headers["content-type"]) + len(event.type.encode()),
         )
-        filled = _fill(form, draft, sequence)
+        filled = self._fill(form, draft, sequence)
         if filled.value != value or orjson.loads(filled.headers) != headers:
             raise RuntimeError(f"events of `{event.type}` are not rendered as their model says")
         return form
+
+    def _fill(self, form: _Form, draft: Draft, sequence: int) -> Encoded:
+        _, _, id_, time, subject, correlation, causation, trace, data = draft
+        id_text = orjson.dumps(id_)
+        gaps = [
+            id_text,
+            self._time_text if time is self._time else self._render(time),
+            orjson.dumps(subject),
+            sequence,
+            id_text if correlation is id_ else orjson.dumps(correlation),
+        ]
+        traced: tuple[bytes, ...] = ()
+        header_bytes = form.header_bytes + len(id_.encode())
+        if causation is not None:
+            gaps.append(orjson.dumps(causation))
+        if trace is not None:
+            traced = (orjson.dumps(trace),)
+            gaps.extend(traced)
+            header_bytes += len(trace.encode())
+        gaps.append(data.__pydantic_serializer__.to_json(data, exclude_none=True))
+        return Encoded(form.value % tuple(gaps), form.headers % (id_text, *traced), header_bytes)
+
+    def _render(self, moment: datetime) -> bytes:
+        """Render a time; the events of a batch have the same."""
+        text = moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        self._time, self._time_text = moment, orjson.dumps(text)
+        return self._time_text
 
 
 _VARYING = (
@@ -139,33 +172,9 @@ def _rule_of(name: str) -> TypeAdapter[list[Any]]:
 def _with_gaps(fields: dict[str, Any], varying: Iterable[str]) -> bytes:
     """Return an object as JSON for the `%` of bytes, with a gap where values vary."""
     items = (
-        to_json(name) + b":" + (_GAP if name in varying else to_json(value).replace(b"%", b"%%"))
+        to_json(name)
+        + b":"
+        + (_GAPS.get(name, b"%b") if name in varying else to_json(value).replace(b"%", b"%%"))
         for name, value in fields.items()
     )
     return b"{" + b",".join(items) + b"}"
-
-
-def _fill(form: _Form, draft: Draft, sequence: int) -> Encoded:
-    data = draft.data
-    id_ = to_json(draft.id)
-    gaps = [
-        id_,
-        _time(draft.time),
-        to_json(draft.subject),
-        b"%d" % sequence,
-        to_json(draft.correlationid),
-    ]
-    header_bytes = form.header_bytes + len(draft.id.encode())
-    traced: tuple[bytes, ...] = ()
-    if draft.causationid is not None:
-        gaps.append(to_json(draft.causationid))
-    if draft.traceparent is not None:
-        traced = (to_json(draft.traceparent),)
-        gaps.extend(traced)
-        header_bytes += len(draft.traceparent.encode())
-    gaps.append(data.__pydantic_serializer__.to_json(data, exclude_none=True))
-    return Encoded(form.value % tuple(gaps), form.headers % (id_, *traced), header_bytes)
-
-
-def _time(moment: datetime) -> bytes:
-    return b'"%b"' % moment.isoformat(timespec="microseconds").replace("+00:00", "Z").encode()

@@ -7,13 +7,26 @@ nothing but plain names pass.
 
 # ruff: noqa: S608 - see above; values are always parameters, or staged
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from transformer.domain.entity import ChildRules, Entity
 from transformer.domain.rules import RESERVED_COLUMNS
 
 ORIGIN_COLUMNS = ("entity_type", "entity_id", "rules_hash", "records", "winners")
+
+HEAD_COLUMNS = (
+    "status",
+    "version",
+    "content_hash",
+    "state_hash",
+    "data_quality_score",
+    "quality_flags",
+    "ruleset_version",
+    "bronze_versions",
+    "updated_at",
+)
+"""What is written of a head each time."""
 
 _STAGED = {
     "@state_hash": "text",
@@ -111,6 +124,7 @@ def _stage_rows(entity: Entity) -> Stage:
     columns = row_columns(entity)
     listed = ", ".join(columns)
     kind = f"'{entity.entity_type}'"
+    heads = ", ".join(HEAD_COLUMNS)
     extra = ", ".join(f'"{name}" {type_}' for name, type_ in _STAGED.items())
     statements = (
         _merge(table, stage, columns, key=("entity_id",)),
@@ -133,13 +147,12 @@ def _stage_rows(entity: Entity) -> Stage:
         select {kind}, entity_id, version, ruleset_version, data_quality_score, quality_flags,
             updated_at
         from {stage} where "@is_new_quality" on conflict do nothing""",
+        # They exist and are locked: so each is looked up by its key, while a join may read all.
         f"""
-        update silver.heads h
-        set status = 'live', version = s.version, content_hash = s.content_hash,
-            state_hash = s."@state_hash", data_quality_score = s.data_quality_score,
-            quality_flags = s.quality_flags, ruleset_version = s.ruleset_version,
-            bronze_versions = s."@bronze_versions", updated_at = s.updated_at
-        from {stage} s where h.entity_type = {kind} and h.entity_id = s.entity_id""",
+        insert into silver.heads as h (entity_type, entity_id, {heads})
+        select {kind}, entity_id, 'live', version, content_hash, "@state_hash", data_quality_score,
+            quality_flags, ruleset_version, "@bronze_versions", updated_at from {stage}
+        on conflict (entity_type, entity_id) do update set {_excluded(HEAD_COLUMNS)}""",
     )
     return Stage(
         name=stage,
@@ -177,9 +190,13 @@ def _merge(table: str, stage: str, columns: Sequence[str], *, key: Sequence[str]
     return f"""
         insert into {table} as t ({listed}) select {listed} from {stage}
         on conflict ({", ".join(key)}) do update
-        set {", ".join(f"{column} = excluded.{column}" for column in values)}
+        set {_excluded(values)}
         where ({", ".join(f"t.{column}" for column in values)})
             is distinct from ({", ".join(f"excluded.{column}" for column in values)})"""
+
+
+def _excluded(columns: Iterable[str]) -> str:
+    return ", ".join(f"{column} = excluded.{column}" for column in columns)
 
 
 def _latest(table: str) -> str:
@@ -188,22 +205,23 @@ def _latest(table: str) -> str:
 
 
 LOCK = """
-select entity_id, status, version, content_hash, state_hash,
-       data_quality_score, quality_flags, ruleset_version
-from silver.heads where entity_type = $1 and entity_id = any($2)
-order by entity_id for update
+select h.* from unnest($2::text[]) as wanted (entity_id)
+cross join lateral (
+    select entity_id, status, version, content_hash, state_hash,
+           data_quality_score, quality_flags, ruleset_version
+    from silver.heads where entity_type = $1 and entity_id = wanted.entity_id
+    offset 0 for update) h
 """
+"""In the order of `$2`, and each by its key: joined in any other way, all heads may be read."""
 
 READ = LOCK.replace("for update", "")
 
-UPDATE_ABSENT_HEADS = """
-update silver.heads h
-set status = n.status, version = n.version, content_hash = null, state_hash = n.state_hash,
-    data_quality_score = null, quality_flags = '{}', ruleset_version = $2,
-    bronze_versions = n.bronze_versions, updated_at = n.at
-from unnest($3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::timestamptz[])
-    as n (entity_id, status, version, state_hash, bronze_versions, at)
-where h.entity_type = $1 and h.entity_id = n.entity_id
+UPDATE_ABSENT_HEADS = f"""
+insert into silver.heads (entity_type, ruleset_version,
+    entity_id, status, version, state_hash, bronze_versions, updated_at)
+select $1, $2, n.*
+from unnest($3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::timestamptz[]) as n
+on conflict (entity_type, entity_id) do update set {_excluded(HEAD_COLUMNS)}
 """
 
 DELETE_ORIGINS = "delete from silver.origins where entity_type = $1 and entity_id = any($2)"

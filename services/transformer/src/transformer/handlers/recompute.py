@@ -309,12 +309,16 @@ def _announce(
     transaction: Transaction, entity: Entity, changes: Changes, *, plan: Plan, causes: Causes
 ) -> None:
     """Publish what readers see differently."""
-    for data in _EVENTS.validate_python(_describe(entity, changes.visible, plan)):
-        transaction.publish(SILVER_CHANGED, data, cause=plan.cause_of(data.entity_id, causes))
+    events = _EVENTS.validate_json(_describe(entity, changes.visible, plan))
+    transaction.publish_all(
+        SILVER_CHANGED,
+        events,
+        causes=[plan.cause_of(data.entity_id, causes) for data in events] if causes else None,
+    )
 
 
-def _describe(entity: Entity, seen: pl.DataFrame, plan: Plan) -> list[dict[str, Any]]:
-    """Return the data of events, a row each."""
+def _describe(entity: Entity, seen: pl.DataFrame, plan: Plan) -> str:
+    """Return the data of events as a JSON list."""
     is_live = pl.col(STATUS) == Status.LIVE
     retired = seen.filter(~is_live)[ENTITY]
     merged_into = {entity_id: plan.survivor_of(entity_id) for entity_id in retired}
@@ -331,7 +335,7 @@ def _describe(entity: Entity, seen: pl.DataFrame, plan: Plan) -> list[dict[str, 
         pl.col(ENTITY)
         .replace_strict(merged_into, default=None, return_dtype=pl.String())
         .alias("merged_into"),
-    ).to_dicts()
+    ).write_json()
 
 
 def _log_rejections(entity: Entity, changes: Changes) -> None:
