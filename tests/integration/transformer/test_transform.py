@@ -300,6 +300,48 @@ async def test_the_number_of_statements_does_not_grow_with_the_batch(hub: Hub) -
     assert await statements(40, document()) == await statements(2, document())
 
 
+_OTHERS = 20_000
+
+
+@pytest.mark.covers("S2-38")
+@pytest.mark.parametrize("known", ["analyze bronze.heads; analyze silver.heads", "select 1"])
+async def test_a_batch_reads_no_more_where_there_are_more_entities(hub: Hub, known: str) -> None:
+    # Whether the server's statistics know of them or not: in a load they are behind.
+    await hub.execute(known)
+    await hub.execute(
+        "insert into silver.heads (entity_type, entity_id) "
+        f"select 'transcript', 'O/' || n from generate_series(1, {_OTHERS}) n"
+    )
+    await hub.execute(
+        "insert into bronze.heads (entity_type, source_system, external_id, entity_id, version, "
+        "content_hash, is_deleted, ingested_at, raw_id) "
+        "select 'transcript', 'nas', n || '.xml', 'O/' || n, 1, '', false, now(), -n "
+        f"from generate_series(1, {_OTHERS}) n"
+    )
+    await hub.execute(known)
+    read = 0
+
+    @contextlib.asynccontextmanager
+    async def metered() -> AsyncGenerator[Transaction]:
+        nonlocal read
+        async with hub.database.transaction() as transaction:
+            yield transaction
+            read = await transaction.connection.fetchval(
+                "select sum(seq_tup_read) from pg_stat_xact_user_tables where relname = 'heads'"
+            )
+
+    ids = [f"T/{number}" for number in range(300)]
+    for content in (document(), document(title="Full Year 2020 Earnings Call")):
+        for entity_id in ids:
+            await hub.store(entity_id, f"{entity_id}.xml", content)
+        await hub.transform(*ids, settle=metered)
+        assert read < _OTHERS
+    for entity_id in ids:
+        await hub.delete(entity_id, f"{entity_id}.xml")
+    await hub.transform(*ids, settle=metered)
+    assert read < _OTHERS
+
+
 async def test_replaying_bronze_gives_the_same_silver(hub: Hub) -> None:
     await _make_history(hub)
     before = await hub.digests()
