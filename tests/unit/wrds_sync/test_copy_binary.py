@@ -60,6 +60,24 @@ def test_strings_are_their_bytes() -> None:
         ]
 
 
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 11, 12, 13])
+def test_a_short_string_may_be_the_last_of_a_block(length: int) -> None:
+    text = "abcdefghijklm"[:length]
+
+    batch = BinaryParser([plan("text")]).parse(
+        row([b"long enough to lie elsewhere"]) + row([text.encode()])
+    )
+
+    batch.validate(full=True)
+    assert batch.column(0).to_pylist() == ["long enough to lie elsewhere", text]
+
+
+def test_bytes_that_are_no_utf8_are_found_in_strings_of_any_length() -> None:
+    for text in (b"\xff", b"a" * 11 + b"\xff", b"a" * 12 + b"\xff"):
+        with pytest.raises(UnstorableValueError, match="`c`"):
+            column(plan("text"), None, text)
+
+
 @settings(deadline=None)
 @given(
     st.lists(
@@ -133,11 +151,6 @@ def test_other_types_travel_as_text_and_are_read_as_text() -> None:
     with pytest.raises(UnstorableValueError, match="`c`") as caught:
         column(money, b"1.00000", b"NaN")
     assert caught.value.__cause__ is None
-
-
-def test_bytes_that_are_no_utf8_end_the_copy() -> None:
-    with pytest.raises(UnstorableValueError, match="`c`"):
-        column(plan("text"), b"\xff\xfe")
 
 
 def test_a_block_ends_before_the_last_row_that_has_begun() -> None:

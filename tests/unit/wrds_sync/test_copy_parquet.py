@@ -82,6 +82,15 @@ def test_only_columns_that_repeat_themselves_have_a_dictionary(tmp_path: Path) -
     assert [unique.column(c).has_dictionary_page for c in range(3)] == [False, True, False]
 
 
+def test_of_long_texts_a_few_decide_about_the_dictionary(tmp_path: Path) -> None:
+    texts = [str(number) * 64 * 1024 for number in range(10, 42)]
+    different_at_first = written(tmp_path / "a", [batch(*texts, *texts[:1] * 32)]).row_group(0)
+    alike_at_first = written(tmp_path / "b", [batch(*texts[:1] * 32, *texts)]).row_group(0)
+
+    assert not different_at_first.column(0).has_dictionary_page
+    assert alike_at_first.column(0).has_dictionary_page
+
+
 def test_the_bounds_of_a_column_come_from_the_footer(tmp_path: Path) -> None:
     path = tmp_path / "f"
     written(path, [batch("a", day=date(2021, 5, 6))], [batch("b", day=date(1926, 7, 1))])

@@ -38,6 +38,14 @@ numbers."""
 _SCANNED_BYTES = 256 * 1024
 """At a time: what is made of them stays in the processor's cache."""
 
+_VIEW = np.dtype(
+    [("length", np.int32), ("prefix", "V4"), ("buffer", np.int32), ("offset", np.int32)]
+)
+"""How Arrow says where a string is."""
+
+_SHORT_BYTES = 12
+"""So long a string stands in the view itself, behind its length."""
+
 _SINCE_2000 = 946_684_800_000_000
 """Microseconds from Arrow's epoch to the server's."""
 
@@ -110,6 +118,7 @@ class _Rows:
 
     def __init__(self, data: "Bytes", starts: "Places", *, head: int, fields: int) -> None:
         self._data = data
+        self.count = len(starts)
         lengths = np.empty((fields, len(starts)), np.int64)
         self._begins = np.empty_like(lengths)
         self._ends = np.empty_like(lengths)
@@ -151,18 +160,28 @@ class _Rows:
         return _every(self._data, kind)[places].astype(kind.newbyteorder("="))
 
     def strings(self, field: int) -> pa.StringArray:
-        """Return the field as strings: of a block cut into fields and what lies between them, every
-        other piece.
+        """Return the field as strings.
+
+        Through views of the block, as Arrow can tell from them how much room all need, and makes
+        it once. Any other way it guesses, and moves what it has when the guess was wrong.
         """
-        count = len(self._begins[field])
-        cuts = np.zeros(2 * count + 1, np.int32)
-        cuts[:-1:2] = self._begins[field]
-        cuts[1::2] = self._ends[field]
-        cuts[-1] = cuts[-2] if count else 0
-        pieces = pa.StringArray.from_buffers(
-            2 * count, pa.py_buffer(cuts), pa.py_buffer(self._data)
-        )
-        return pieces.take(pa.array(np.arange(0, 2 * count, 2), mask=self.nulls(field)))
+        begins = self._begins[field]
+        lengths = self._ends[field] - begins
+        views = np.zeros(len(begins), _VIEW)
+        views["length"], views["offset"] = lengths, begins
+        is_short = lengths <= _SHORT_BYTES
+        is_long = ~is_short
+        views["prefix"][is_long] = _every(self._data, _VIEW["prefix"])[begins[is_long]]
+        words = views.view(np.uint8).reshape(-1, _VIEW.itemsize)
+        words[is_short, -_SHORT_BYTES:] = self._short(begins[is_short], lengths[is_short])
+        buffers = [_validity(self.nulls(field)), pa.py_buffer(views), pa.py_buffer(self._data)]
+        return pa.Array.from_buffers(pa.string_view(), len(views), buffers).cast(pa.string())
+
+    def _short(self, begins: "Places", lengths: "Places") -> "Bytes":
+        """Return the bytes of short strings, zeros behind them: a view holds these itself."""
+        places = np.arange(_SHORT_BYTES)
+        found = np.minimum(begins[:, np.newaxis] + places, len(self._data) - 1)
+        return np.where(places < lengths[:, np.newaxis], self._data[found], np.uint8(0))
 
 
 def _every(data: "Bytes", kind: np.dtype[Any]) -> "Numbers":
@@ -171,15 +190,21 @@ def _every(data: "Bytes", kind: np.dtype[Any]) -> "Numbers":
 
 
 def _numbers(rows: _Rows, field: int, plan: ColumnPlan) -> pa.Array:
+    # By its buffers: `pa.array` looks for masks, and imports a module of numpy's for that.
     kind, nulls = plan.stored, rows.nulls(field)
     if pa.types.is_boolean(kind):
-        return pa.array(rows.numbers(field, np.dtype(np.uint8)) != 0, mask=nulls)
-    wire = pa.int32() if pa.types.is_date(kind) else kind
-    wire = pa.int64() if pa.types.is_timestamp(kind) else wire
-    values = rows.numbers(field, np.dtype(wire.to_pandas_dtype()).newbyteorder(">"))
-    if pa.types.is_timestamp(kind):
-        values = _since_1970(values, nulls, plan)
-    return pa.array(values, wire, mask=nulls).view(kind)
+        values = np.packbits(rows.numbers(field, np.dtype(np.uint8)) != 0, bitorder="little")
+    else:
+        wire = pa.int32() if pa.types.is_date(kind) else kind
+        wire = pa.int64() if pa.types.is_timestamp(kind) else wire
+        values = rows.numbers(field, np.dtype(wire.to_pandas_dtype()).newbyteorder(">"))
+        if pa.types.is_timestamp(kind):
+            values = _since_1970(values, nulls, plan)
+    return pa.Array.from_buffers(kind, rows.count, [_validity(nulls), pa.py_buffer(values)])
+
+
+def _validity(nulls: "Flags | None") -> pa.Buffer | None:
+    return None if nulls is None else pa.py_buffer(np.packbits(~nulls, bitorder="little"))
 
 
 def _since_1970(values: "Numbers", nulls: "Flags | None", plan: ColumnPlan) -> "Numbers":
