@@ -22,9 +22,9 @@ class Written:
         self.statements: list[str] = []
         self.rows: list[dict[str, Any]] = []
 
-    async def fetch(self, query: str, *args: Any) -> list[Any]:
+    async def fetchval(self, query: str, *args: Any) -> list[int]:
         self.statements.append(query)
-        return [{"id": number} for number in reversed(range(101, 101 + args[0]))]
+        return list(reversed(range(101, 101 + args[0])))
 
     async def execute(self, query: str, *_args: Any) -> str:
         self.statements.append(query)

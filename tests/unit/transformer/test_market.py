@@ -1,7 +1,6 @@
 """The rules of companies, prices and valuations on what the sources really send."""
 
 import csv
-import dataclasses
 import io
 import json
 from datetime import date
@@ -23,7 +22,7 @@ BAR |= {"close": 173.8, "volume": 1200.0}
 
 def record(content: dict[str, Any], external_id: str, *, system: str = "fmp") -> Head:
     made = head(content, entity_id=f"{system}/{external_id}", external_id=external_id)
-    return dataclasses.replace(made, source_system=system)
+    return made._replace(source_system=system)
 
 
 def bar(**changes: Any) -> Head:
@@ -127,7 +126,7 @@ def test_a_company_is_told_by_its_profile_and_its_holding() -> None:
     }
     listed = record(holding, "SFM", system="russell_2000")
     profile = record({"symbol": "SFM", "companyName": "Sprouts Farmers Market, Inc."}, "SFM")
-    profile = dataclasses.replace(profile, entity_id=listed.entity_id)
+    profile = profile._replace(entity_id=listed.entity_id)
     values = row(rules, merged(rules, listed, profile))
     assert values["name"] == "Sprouts Farmers Market, Inc."
     assert values["sector"] == "Consumer Staples"

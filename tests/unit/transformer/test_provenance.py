@@ -1,4 +1,3 @@
-import dataclasses
 import json
 from typing import Any
 
@@ -96,7 +95,7 @@ def record() -> Merged:
     tdx = {"name": "Ann Lee", "city": "Ann Arbor"}
     ldap = {"name": "A. Lee", "email": "ANN@X.edu", "street": "Main"}
     heads = [
-        dataclasses.replace(head(item, external_id="17"), source_system=system)
+        head(item, external_id="17")._replace(source_system=system)
         for item, system in ((ldap, "ldap"), (tdx, "tdx"))
     ]
     record = merged(PEOPLE, *heads)
@@ -133,6 +132,6 @@ def test_a_decimal_is_told_as_people_write_it() -> None:
         name="people.yaml",
     )
     heads = [head({"city": value}, external_id=value) for value in ("100.50", "0", "7")]
-    heads = [dataclasses.replace(item, source_system="tdx") for item in heads]
+    heads = [item._replace(source_system="tdx") for item in heads]
     records = json.loads(merged(entity, *heads).origins.records)
     assert [item["values"]["city"] for item in records] == ["0", "100.5", "7"]

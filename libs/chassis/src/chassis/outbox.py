@@ -49,7 +49,7 @@ _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class _Connection(Protocol):
-    async def fetch(self, query: str, *args: Any) -> list[Any]: ...
+    async def fetchval(self, query: str, *args: Any) -> Any: ...
 
     async def execute(self, query: str, *args: Any) -> str: ...
 
@@ -161,11 +161,12 @@ class Outbox:
             return
         pending, self._pending = self._pending, []
         check(item.event for item in pending if item.event is not None)
-        drawn = await connection.fetch(
-            "select nextval('meta.outbox_id_seq') as id from generate_series(1, $1)", len(pending)
+        drawn = await connection.fetchval(
+            "select array(select nextval('meta.outbox_id_seq') from generate_series(1, $1))",
+            len(pending),
         )
         # Sorted, because a set-returning function promises no order.
-        ids = sorted(row["id"] for row in drawn)
+        ids = sorted(drawn)
         rows = _as_copy(self._service, zip(ids, pending, strict=True))
         await connection.copy_to_table(
             "outbox",

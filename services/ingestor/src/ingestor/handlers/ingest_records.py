@@ -176,11 +176,16 @@ class IngestRecords:
                 await self._schemas.enter(transaction, judgement)
             with span("store bronze", {"records": len(steps)}):
                 written = await self._catalog.append(transaction, [step.version for step in steps])
-            for step, result in zip(steps, written, strict=True):
-                if result.outcome is not WriteOutcome.DUPLICATE:
-                    transaction.publish(
-                        BRONZE_STORED, stored(step.version, result), cause=step.delivery.event
-                    )
+            news = [
+                (step, result)
+                for step, result in zip(steps, written, strict=True)
+                if result.outcome is not WriteOutcome.DUPLICATE
+            ]
+            transaction.publish_all(
+                BRONZE_STORED,
+                [stored(step.version, result) for step, result in news],
+                causes=[step.delivery.event for step, _ in news],
+            )
             await self._ask_for_more(transaction, steps, written)
             await self._catalog.record_errors(transaction, _errors(batch))
             await reach("ingestor.records_written")

@@ -84,8 +84,11 @@ class RecordAnnouncer:
     @staticmethod
     def publish(transaction: Transaction, ready: Sequence[ReadyRecord]) -> None:
         """Queue the events; they leave if the transaction commits."""
-        for announcement, event in ready:
-            transaction.publish(RECORD_CHANGED, event, event_id=announcement.event_id)
+        transaction.publish_all(
+            RECORD_CHANGED,
+            [event for _, event in ready],
+            event_ids=[announcement.event_id for announcement, _ in ready],
+        )
 
     @staticmethod
     def publish_deletions(

@@ -1,6 +1,6 @@
 """Reads the bronze tables, which belong to the ingestor; never writes them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -24,7 +24,7 @@ class PostgresBronze:
     ) -> list[Head]:
         """Return the heads of entities, tombstones included, as of now, in one statement."""
         rows = await connection.fetch(self._place(_HEADS), entity_type, list(entity_ids))
-        return _read(rows)
+        return [head_of(row) for row in rows]
 
     async def heads_within(
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str], *, limit: int
@@ -32,7 +32,7 @@ class PostgresBronze:
         """Return the same if the records have no more bytes than that, about; else None."""
         query = self._place(_HEADS_WITHIN)
         rows = await connection.fetch(query, entity_type, list(entity_ids), limit)
-        return _read(rows) if all(row["fits"] for row in rows[:1]) else None
+        return [head_of(row) for row in rows] if all(row["fits"] for row in rows[:1]) else None
 
     async def sizes(
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
@@ -69,19 +69,9 @@ class PostgresBronze:
         return found
 
 
-def _read(rows: Iterable[asyncpg.Record]) -> list[Head]:
-    return [
-        Head(
-            entity_id=row["entity_id"],
-            source_system=row["source_system"],
-            external_id=row["external_id"],
-            version=row["version"],
-            is_deleted=row["is_deleted"],
-            stored_at=row["stored_at"],
-            document=row["document"],
-        )
-        for row in rows
-    ]
+def head_of(row: asyncpg.Record) -> Head:
+    """Read a head from the first columns of a row."""
+    return Head._make(row[: len(Head._fields)])
 
 
 # `offset 0` keeps each entity's lookup apart: joined in any other way, all heads may be read.

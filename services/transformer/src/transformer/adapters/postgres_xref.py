@@ -8,9 +8,10 @@ import asyncpg
 
 from chassis.db import Connection
 from transformer.adapters import postgres_xref_sql as sql
+from transformer.adapters.postgres_bronze import head_of
 from transformer.domain.identity import KeyValue, Link, Record
 from transformer.domain.neighbourhood import Known, Resolution
-from transformer.domain.records import FirstSeen, Head
+from transformer.domain.records import FirstSeen
 
 
 class PostgresXref:
@@ -32,21 +33,7 @@ class PostgresXref:
     ) -> list[FirstSeen]:
         """Return records with what they say, or last said before they were deleted."""
         rows = await connection.fetch(self._place(sql.RECORDS), entity_type, list(record_ids))
-        return [
-            FirstSeen(
-                head=Head(
-                    entity_id=row["entity_id"],
-                    source_system=row["source_system"],
-                    external_id=row["external_id"],
-                    version=row["version"],
-                    is_deleted=row["is_deleted"],
-                    stored_at=row["stored_at"],
-                    document=row["document"],
-                ),
-                order=row["first_raw_id"],
-            )
-            for row in rows
-        ]
+        return [FirstSeen(head_of(row), row["first_raw_id"]) for row in rows]
 
     async def holders(
         self,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 
 class Status(StrEnum):
@@ -19,9 +19,8 @@ class Status(StrEnum):
     """Its record breaks a validation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The latest bronze version of one external id."""
+class Head(NamedTuple):
+    """The latest bronze version of one external id; statements select its fields, in order."""
 
     entity_id: str
     source_system: str

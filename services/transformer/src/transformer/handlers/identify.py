@@ -62,7 +62,7 @@ class Plan:
         if self.members is None:
             return heads
         return [
-            dataclasses.replace(head, entity_id=self.entity_of.get(head.entity_id, head.entity_id))
+            head._replace(entity_id=self.entity_of.get(head.entity_id, head.entity_id))
             for head in heads
         ]
 

@@ -69,7 +69,7 @@ class Tally:
         rejected = changes.rejected.height
         self.new += new
         self.changed += upserted.height - new
-        self.scores.update(upserted[SCORE])
+        self.scores.update(dict(upserted[SCORE].value_counts().iter_rows()))
         self.retired += seen.filter(pl.col(STATUS) == Status.RETIRED).height
         self.rejected += rejected
         unseen = changes.frame.filter(~pl.col(IS_VISIBLE), pl.col(STATUS) != Status.REJECTED)
