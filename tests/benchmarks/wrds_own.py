@@ -39,7 +39,7 @@ def encode(rows: pa.Table, target: Path) -> None:
         if group := groups.add(batch):
             file.write(group)
     file.write(groups.take())
-    file.finish({})
+    file.finish()
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def written(path: Path, *groups: list[pa.RecordBatch]) -> pq.FileMetaData:
     file = ParquetFile(path, SCHEMA)
     for group in groups:
         file.write(group)
-    file.finish({"penstock.test": "yes"})
+    file.finish()
     return pq.read_metadata(path)
 
 
@@ -63,7 +63,6 @@ def test_each_group_is_a_row_group_with_statistics_of_every_column(tmp_path: Pat
     assert (name.min, name.max, name.null_count) == ("a", "b", 1)
     assert (day.min, day.max) == (date(2020, 1, 2), date(2020, 1, 2))
     assert (str(price.min), str(price.max)) == ("0.00000", "1.00000")
-    assert metadata.metadata[b"penstock.test"] == b"yes"
 
 
 def test_a_file_without_rows_has_its_columns(tmp_path: Path) -> None:
@@ -123,7 +122,7 @@ def test_a_full_disk_is_told_from_other_failures() -> None:
 
 def written_to_a_full_disk(file: ParquetFile) -> None:
     file.write([batch("a")])
-    file.finish({})
+    file.finish()
 
 
 def test_a_folder_that_is_not_there_is_no_full_disk(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The pipeline between a scripted connection and a file: cuts, order, limits, failures."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from chassis.db import Connection
 from wrds_sync.adapters import postgres_copy
-from wrds_sync.adapters.postgres_copy import CONTENT_HASH, CopyEngine
+from wrds_sync.adapters.postgres_copy import CopyEngine
 from wrds_sync.adapters.postgres_copy_text import BlockParser
 from wrds_sync.domain.types import CatalogColumn, plan_column
 from wrds_sync.errors import DiskFullError, SourceUnavailableError, UnstorableValueError
@@ -67,8 +66,8 @@ async def engine() -> AsyncGenerator[CopyEngine]:
     engine.close()
 
 
-async def write(engine: CopyEngine, script: Script, target: Path, **options: Any) -> str:
-    copied = await engine.write(
+async def write(engine: CopyEngine, script: Script, target: Path, **options: Any) -> int:
+    return await engine.write(
         cast("Connection", script),
         "select",
         parser=BlockParser(PLANS),
@@ -76,7 +75,6 @@ async def write(engine: CopyEngine, script: Script, target: Path, **options: Any
         silence_seconds=5,
         **options,
     )
-    return copied.content_sha256
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 1024, 100_000])
@@ -87,13 +85,12 @@ async def test_rows_survive_whatever_the_network_cuts(
     data = rows(1500) if size > 1 else rows(60)
     count = data.count(b"\n")
 
-    digest = await write(engine, Script(cut(data, size), f"COPY {count}"), tmp_path / "f")
+    written = await write(engine, Script(cut(data, size), f"COPY {count}"), tmp_path / "f")
 
     table = pq.read_table(tmp_path / "f")
     assert table["n"].to_pylist() == list(range(count))
     assert table["s"].to_pylist() == [f"row {number}" for number in range(count)]
-    assert digest == hashlib.sha256(data).hexdigest()
-    assert pq.read_metadata(tmp_path / "f").metadata[CONTENT_HASH] == digest.encode()
+    assert written == count
 
 
 async def test_no_rows_make_a_file_with_columns(engine: CopyEngine, tmp_path: Path) -> None:

@@ -85,17 +85,15 @@ class ParquetFile:
             self._opened(group).write_table(group, row_group_size=max(1, group.num_rows))
         return int(group.num_rows)
 
-    def finish(self, facts: dict[str, str]) -> None:
-        """Write the footer, with facts about the content in it, and close.
+    def finish(self) -> None:
+        """Write the footer, and close.
 
         Raises:
             DiskFullError: no room.
         """
         with disk_errors(self._path.name):
             # Not `schema.empty_table()`: it would import pandas, half a second and 40 MB.
-            writer = self._opened(pa.Table.from_batches([], self.schema))
-            writer.add_key_value_metadata(facts)
-            writer.close()
+            self._opened(pa.Table.from_batches([], self.schema)).close()
             self._close()
 
     def abandon(self) -> None:

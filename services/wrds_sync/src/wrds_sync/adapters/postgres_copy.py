@@ -8,10 +8,8 @@ makes the server wait, not the memory grow.
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -23,10 +21,6 @@ from wrds_sync.adapters.postgres_copy_blocks import Blocks
 from wrds_sync.errors import QueryTimeoutError, SourceUnavailableError
 
 BLOCK_BYTES = 2 * 1024 * 1024
-CONTENT_HASH = b"penstock.content_sha256"
-"""Footer key: SHA-256 of the rows as the server wrote them, in its order. Equal hashes prove equal
-content; different ones may mean another order only."""
-
 _AHEAD = 3
 """Blocks being parsed or waiting to be taken."""
 
@@ -41,14 +35,6 @@ _PAUSE_SECONDS = 0.001
 """The server sends 8 KiB at a time. Taken one by one they cost the loop more than all the parsing;
 after a pause of a millisecond, in which the kernel collects, they come in quarters of a megabyte.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copied:
-    """What a copy wrote."""
-
-    rows: int
-    content_sha256: str
 
 
 class Parser(Protocol):
@@ -93,8 +79,8 @@ class CopyEngine:
         target: Path,
         silence_seconds: float,
         on_rows: Callable[[int], None] | None = None,
-    ) -> Copied:
-        """Write the rows of a statement to a new Parquet file.
+    ) -> int:
+        """Write the rows of a statement to a new Parquet file; return how many.
 
         Args:
             connection: In a transaction whose session settings fix how values are written.
@@ -117,10 +103,10 @@ class CopyEngine:
                     await writing.add(batch)
             await writing.flush()
             rows.check(writing.rows)
-            await writing.finish({CONTENT_HASH.decode(): rows.content_sha256})
+            await writing.finish()
         finally:
             await writing.settle()
-        return Copied(rows=writing.rows, content_sha256=rows.content_sha256)
+        return writing.rows
 
     async def stream(
         self,
@@ -205,12 +191,7 @@ class _Rows:
         self._parser = parser
         self._silence = silence_seconds
         self.blocks = Blocks(parser.cut, BLOCK_BYTES)
-        self._digest = hashlib.sha256()
         self._status = ""
-
-    @property
-    def content_sha256(self) -> str:
-        return self._digest.hexdigest()
 
     async def receive(self, offer: Callable[[memoryview], Awaitable[None]]) -> None:
         """Run the statement, offering blocks of whole rows until it ends."""
@@ -221,7 +202,6 @@ class _Rows:
                 async def take(chunk: bytes) -> None:
                     # Our own slowness is not the server's silence.
                     deadline.reschedule(None)
-                    self._digest.update(chunk)
                     if block := self.blocks.add(chunk):
                         await offer(block)
                     elif len(chunk) < _SHORT_READ_BYTES:
@@ -277,10 +257,10 @@ class _Writing:
         if group := self._groups.add(batch):
             await self._begin(group)
 
-    async def finish(self, facts: dict[str, str]) -> None:
+    async def finish(self) -> None:
         """Close the file with its footer."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._file.finish, facts)
+        await loop.run_in_executor(self._threads, self._file.finish)
 
     async def flush(self) -> None:
         """Write what is left, and wait for it."""

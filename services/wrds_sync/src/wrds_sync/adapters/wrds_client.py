@@ -138,7 +138,7 @@ class WrdsClient:
 
         async def run() -> CopyResult:
             async with self._reading(selection, partition) as read:
-                copied = await self._engine.write(
+                rows = await self._engine.write(
                     read.connection,
                     read.statement,
                     parser=read.parser,
@@ -148,7 +148,7 @@ class WrdsClient:
                 )
             lower, upper, size = await asyncio.to_thread(_look_at, target, selection.date_column)
             return CopyResult(
-                rows=copied.rows,
+                rows=rows,
                 columns=column_infos(read.plans),
                 size_bytes=size,
                 lower=lower,
