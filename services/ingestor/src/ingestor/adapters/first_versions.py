@@ -68,11 +68,8 @@ async def _copy(
 
     Blocks are made while the server is busy with those before.
     """
-    keys = {version.key: ordinal for ordinal, version in versions.items()}
     [given], ordered = await _beside(
-        connection.fetch(_GIVE, len(versions)),
-        # By bytes, as the statements do: two writers of the same keys wait in one order.
-        work=lambda: [keys[key] for key in sorted(keys)],
+        connection.fetch(_GIVE, len(versions)), work=lambda: _in_order(versions)
     )
     chosen = [versions[ordinal] for ordinal in ordered]
     places = Places(
@@ -94,6 +91,14 @@ async def _copy(
         return None
     await copy_rows(connection, places)
     return written
+
+
+def _in_order(versions: Mapping[int, NewVersion]) -> list[int]:
+    """Sort by key, by bytes as the statements do: two writers of the same keys wait in one order.
+
+    Texts hold no NUL, and one of each is compared faster than tuples of three.
+    """
+    return sorted(versions, key=lambda ordinal: "\0".join(versions[ordinal].key))
 
 
 async def _beside(
