@@ -300,6 +300,26 @@ async def test_the_number_of_statements_does_not_grow_with_the_batch(hub: Hub) -
     assert await statements(40, document()) == await statements(2, document())
 
 
+async def test_rows_that_stand_where_none_should_are_mended(hub: Hub) -> None:
+    await hub.store("A/1", "a.xml", document())
+    await hub.transform("A/1")
+    before = await hub.digests()
+    await hub.execute("truncate silver.heads, silver.transcripts_history, quality.history")
+    await hub.execute("update silver.transcripts set title = 'by hand'")
+    assert await hub.digests() != before
+
+    await hub.store("B/1", "b.xml", document())
+    await hub.transform("A/1", "B/1")
+
+    assert await hub.rows(
+        "select entity_id, title, version from silver.transcripts order by 1"
+    ) == [
+        {"entity_id": "A/1", "title": "Q1 2024 Earnings Call", "version": 1},
+        {"entity_id": "B/1", "title": "Q1 2024 Earnings Call", "version": 1},
+    ]
+    assert await hub.value("select count(*) from silver.transcripts_history") == 2
+
+
 _OTHERS = 20_000
 
 

@@ -98,7 +98,9 @@ class PostgresSilver:
         await connection.execute(statements.prepare)
         rows = statements.rows
         await copy_frame(connection, rows.name, _rows(entity, records), columns=rows.columns)
-        await connection.execute(rows.merge)
+        are_first = records.select((pl.col(IS_VISIBLE) & (pl.col(VERSION) == 1)).all()).item()
+        if not are_first or not await _wrote_first(connection, statements.first_rows):
+            await connection.execute(rows.merge)
         for statement, child in zip(statements.children, entity.children, strict=True):
             stage = statement.stage
             frame = children[child.config.table].join(records, on=ENTITY, how="semi")
@@ -127,6 +129,16 @@ class PostgresSilver:
 
     def _of(self, entity: Entity) -> sql.SilverStatements:
         return self._statements[entity.entity_type]
+
+
+async def _wrote_first(connection: Connection, statements: str) -> bool:
+    """Write first states, unless rows stand already where none should: made by hand."""
+    try:
+        async with connection.transaction():
+            await connection.execute(statements)
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
 
 
 def _states(rows: Sequence[asyncpg.Record]) -> dict[str, State]:

@@ -72,6 +72,9 @@ class SilverStatements:
     """Makes the stages, the first time in a session, and empties them."""
 
     rows: Stage
+    first_rows: str
+    """Does as `rows.merge` if every staged row is the first state of its record."""
+
     children: tuple[ChildStage, ...]
     delete_rows: str
     record_absence: str
@@ -99,6 +102,7 @@ def build_statements(entity: Entity) -> SilverStatements:
             order by place on conflict do nothing returning entity_id, version""",
         prepare="; ".join(f"{item.create}; delete from {item.name}" for item in stages),
         rows=rows,
+        first_rows=_write_rows(entity, rows.name, is_first=True),
         children=children,
         delete_rows=f"delete from {table} where entity_id = any($1)",
         record_absence=f"""
@@ -122,44 +126,57 @@ def _stage_rows(entity: Entity) -> Stage:
     table = f"silver.{entity.config.table}"
     stage = f"stage_{entity.config.table}"
     columns = row_columns(entity)
-    listed = ", ".join(columns)
-    kind = f"'{entity.entity_type}'"
-    heads = ", ".join(HEAD_COLUMNS)
     extra = ", ".join(f'"{name}" {type_}' for name, type_ in _STAGED.items())
-    statements = (
-        _merge(table, stage, columns, key=("entity_id",)),
-        f"""
-        insert into silver.origins as t ({", ".join(ORIGIN_COLUMNS)})
-        select {kind}, entity_id, '{entity.rules_hash}', "@records", "@winners" from {stage}
-        on conflict (entity_type, entity_id) do update set
-            rules_hash = excluded.rules_hash, records = excluded.records, winners = excluded.winners
-        where (t.rules_hash, t.records, t.winners)
-            is distinct from (excluded.rules_hash, excluded.records, excluded.winners)""",
-        # The first state of a record has none before it that could be later.
-        f"""
-        insert into {table}_history ({listed}, operation, valid_from)
-        select {listed}, 'upserted', case when version = 1 then updated_at
-            else greatest(updated_at, {_latest(table)}) end
-        from {stage} t where t."@is_visible" """,
-        f"""
-        insert into quality.history (entity_type, entity_id, version, ruleset_version,
-            data_quality_score, quality_flags, valid_from)
-        select {kind}, entity_id, version, ruleset_version, data_quality_score, quality_flags,
-            updated_at
-        from {stage} where "@is_new_quality" on conflict do nothing""",
-        # They exist and are locked: so each is looked up by its key, while a join may read all.
-        f"""
-        insert into silver.heads as h (entity_type, entity_id, {heads})
-        select {kind}, entity_id, 'live', version, content_hash, "@state_hash", data_quality_score,
-            quality_flags, ruleset_version, "@bronze_versions", updated_at from {stage}
-        on conflict (entity_type, entity_id) do update set {_excluded(HEAD_COLUMNS)}""",
-    )
     return Stage(
         name=stage,
         create=f"create temporary table if not exists {stage} (like {table}, {extra}) "
         "on commit delete rows",
         columns=(*columns, *_STAGED),
-        merge=";".join(statements),
+        merge=_write_rows(entity, stage, is_first=False),
+    )
+
+
+def _write_rows(entity: Entity, stage: str, *, is_first: bool) -> str:
+    """Write what is staged of entities into every table that has a row of them.
+
+    Where it is the first state of all of them, nothing is looked for that could stand there.
+    """
+    table = f"silver.{entity.config.table}"
+    columns = row_columns(entity)
+    listed, heads = ", ".join(columns), ", ".join(HEAD_COLUMNS)
+    kind = f"'{entity.entity_type}'"
+    rows = f"insert into {table} as t ({listed}) select {listed} from {stage}"
+    origins = f"""
+        insert into silver.origins as t ({", ".join(ORIGIN_COLUMNS)})
+        select {kind}, entity_id, '{entity.rules_hash}', "@records", "@winners" from {stage}"""
+    quality = f"""
+        insert into quality.history (entity_type, entity_id, version, ruleset_version,
+            data_quality_score, quality_flags, valid_from)
+        select {kind}, entity_id, version, ruleset_version, data_quality_score, quality_flags,
+            updated_at
+        from {stage} where "@is_new_quality" """
+    if not is_first:
+        rows += _or_update(columns, key=("entity_id",))
+        origins += _or_update(ORIGIN_COLUMNS, key=("entity_type", "entity_id"))
+        quality += " on conflict do nothing"
+    return ";".join(
+        (
+            rows,
+            origins,
+            # The first state of a record has none before it that could be later.
+            f"""
+        insert into {table}_history ({listed}, operation, valid_from)
+        select {listed}, 'upserted', case when version = 1 then updated_at
+            else greatest(updated_at, {_latest(table)}) end
+        from {stage} t where t."@is_visible" """,
+            quality,
+            # They exist and are locked: so each is looked up by its key, while a join may read all.
+            f"""
+        insert into silver.heads as h (entity_type, entity_id, {heads})
+        select {kind}, entity_id, 'live', version, content_hash, "@state_hash", data_quality_score,
+            quality_flags, ruleset_version, "@bronze_versions", updated_at from {stage}
+        on conflict (entity_type, entity_id) do update set {_excluded(HEAD_COLUMNS)}""",
+        )
     )
 
 
@@ -186,11 +203,15 @@ def _stage_children(child: ChildRules) -> ChildStage:
 
 def _merge(table: str, stage: str, columns: Sequence[str], *, key: Sequence[str]) -> str:
     listed = ", ".join(columns)
+    insert = f"insert into {table} as t ({listed}) select {listed} from {stage}"
+    return insert + _or_update(columns, key=key)
+
+
+def _or_update(columns: Sequence[str], *, key: Sequence[str]) -> str:
+    """Write the rows that stand there already only where they differ."""
     values = [column for column in columns if column not in key]
     return f"""
-        insert into {table} as t ({listed}) select {listed} from {stage}
-        on conflict ({", ".join(key)}) do update
-        set {_excluded(values)}
+        on conflict ({", ".join(key)}) do update set {_excluded(values)}
         where ({", ".join(f"t.{column}" for column in values)})
             is distinct from ({", ".join(f"excluded.{column}" for column in values)})"""
 
