@@ -51,7 +51,7 @@ def own(number: int, sequence: int = 1) -> NewVersion:
 
 
 async def begin_load(database: Database, catalog: PostgresCatalog, source: str = "nas") -> None:
-    """After so many that are all new, more of them are expected."""
+    """After so many that are all new, more of them are expected, whatever was known before."""
     begun = [
         stored(number, 1, path=f"begun-{number}.xml", source_system=source)
         for number in range(MANY)
@@ -204,14 +204,18 @@ async def test_loads_of_the_same_keys_neither_deadlock_nor_write_twice(
     assert keys == versions, "a number is the same content, whoever brings it"
 
 
-async def test_a_load_that_meets_what_is_known_ends(
+async def test_a_load_that_meets_what_is_known_ends_and_another_begins(
     database: Database, catalog: PostgresCatalog
 ) -> None:
-    for start in (0, MANY):
-        batch = [own(number) for number in range(start, start + MANY)]
-        assert await outcomes(database, catalog, batch) == [APPENDED] * MANY
+    async def load(*starts: int) -> None:
+        for start in starts:
+            batch = [own(number) for number in range(start, start + MANY)]
+            assert await outcomes(database, catalog, batch) == [APPENDED] * MANY
+
+    await load(0, MANY)
     met = [own(number) for number in range(MANY - 1, 3 * MANY)]
     known = [DUPLICATE] * (MANY + 1)
     assert await outcomes(database, catalog, met) == [*known, *[APPENDED] * MANY]
     assert await outcomes(database, catalog, met) == [DUPLICATE] * len(met)
+    await load(3 * MANY, 4 * MANY)
     assert await rows(database, _UNLIKE) == []

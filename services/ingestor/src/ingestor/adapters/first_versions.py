@@ -1,10 +1,9 @@
 """The first versions of what bronze has never seen, which is all of a full load.
 
 Many of them go over as two COPYs, heads and rows, under ids that the client was given beforehand;
-nothing is judged and nothing comes back. That is tried while a load goes on, which is to say that
-the last many were all new. A key that has a head, or that somebody else gives one at the same
-moment, refuses the first COPY; then, and where there are few, each gets its head on its own, if it
-can.
+nothing is judged and nothing comes back. That is tried until a key that has a head, or that
+somebody else gives one at the same moment, refuses the first COPY, and again after many that were
+all new. Otherwise, and where there are few, each gets its head on its own, if it can.
 """
 
 import asyncio
@@ -25,19 +24,19 @@ _Answer = TypeVar("_Answer")
 _Work = TypeVar("_Work")
 
 
-Loads: TypeAlias = set[tuple[str, str]]
-"""Entity types and sources of which the last many versions were all new."""
+Known: TypeAlias = set[tuple[str, str]]
+"""Entity types and sources of which the last many versions were not all new."""
 
 
 async def append_first(
-    connection: Connection, versions: Mapping[int, NewVersion], *, loads: Loads
+    connection: Connection, versions: Mapping[int, NewVersion], *, known: Known
 ) -> dict[int, Written]:
     """Append what has no head, and only that.
 
     Args:
         connection: In a transaction.
         versions: By their ordinal; of different keys.
-        loads: What is expected to be new, because a load goes on; kept up to date.
+        known: Of what no load goes on, so that a COPY would be in vain; kept up to date.
 
     Returns:
         What was appended, by its ordinal.
@@ -50,14 +49,14 @@ async def append_first(
     if len(stored) < FEWEST_TO_COPY:
         return await _insert(connection, stored)
     kinds = {(version.entity_type, version.source_system) for version in stored.values()}
-    if kinds <= loads:
+    if not kinds & known:
         copied = await _copy(connection, stored)
         if copied is not None:
             return copied
-        loads -= kinds
+        known |= kinds
     written = await _insert(connection, stored)
     if len(written) == len(stored):
-        loads |= kinds
+        known -= kinds
     return written
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from chassis.db import Connection, Database, Transaction
 from chassis.logs import redact
-from ingestor.adapters.first_versions import Loads, append_first
+from ingestor.adapters.first_versions import Known, append_first
 from ingestor.adapters.version_rows import Places, columns, copy_rows
 from ingestor.domain.versions import ExternalKey, NewVersion, WriteOutcome, Written
 from ingestor.ports import RecordError
@@ -27,7 +27,7 @@ class PostgresCatalog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._loads: Loads = set()
+        self._known: Known = set()
 
     async def sequences(self, keys: Sequence[ExternalKey]) -> Mapping[ExternalKey, int]:
         """Return the sequence of the last event applied to each key that has one."""
@@ -66,7 +66,7 @@ class PostgresCatalog:
     async def _append(
         self, connection: Connection, versions: Mapping[int, NewVersion]
     ) -> dict[int, Written]:
-        written = await append_first(connection, versions, loads=self._loads)
+        written = await append_first(connection, versions, known=self._known)
         rest = {ordinal: item for ordinal, item in versions.items() if ordinal not in written}
         return written | await _judge(connection, rest) if rest else written
 
