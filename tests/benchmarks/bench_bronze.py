@@ -11,8 +11,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import orjson
 import uvloop
@@ -25,14 +23,11 @@ from contracts.layers import BronzeOperation
 from ingestor.adapters.postgres_catalog import PostgresCatalog
 from ingestor.domain.canonical import canonical_json, content_hash
 from ingestor.domain.versions import InMemory, NewVersion
-from penstock.stack import PartName, Stack, read_settings
 from tests.benchmarks.report import Result, median_ratio
+from tests.benchmarks.server import CACHE, filled_server
 from tests.support.hub import open_database
 
 RECORDS = int(os.environ.get("BENCH_BRONZE_RECORDS", "1000000"))  # noqa: TID251 - a script's option
-CACHE = os.environ.get("BENCH_BRONZE_CACHE")  # noqa: TID251 - as above
-"""`shared_buffers` of the server; without it PostgreSQL's own default."""
-
 BATCH = 5_000
 ROUNDS = 2
 
@@ -70,27 +65,8 @@ _COLUMNS = (
 
 def main() -> list[Result]:
     """Start the server, measure, and return the ratio."""
-    with TemporaryDirectory(prefix="penstock-bench-") as folder:
-        stack = Stack(settings=read_settings().in_folder(Path(folder)), fast=True)
-        try:
-            url = stack.up([PartName.POSTGRES], tied=True).env["DATABASE_URL"]
-            if CACHE:
-                uvloop.run(_resize_cache(url, CACHE))
-                stack.down()
-                url = stack.up([PartName.POSTGRES], tied=True).env["DATABASE_URL"]
-            return [uvloop.run(_measure(url))]
-        finally:
-            stack.down()
-
-
-async def _resize_cache(url: str, size: str) -> None:
-    """Set what the server takes up when it starts the next time."""
-    database = await open_database(url, "ingestor")
-    try:
-        async with database.connection() as connection:
-            await connection.execute(f"alter system set shared_buffers = '{size}'")
-    finally:
-        await database.close()
+    with filled_server() as (url, _):
+        return [uvloop.run(_measure(url))]
 
 
 async def _measure(url: str) -> Result:
@@ -104,8 +80,6 @@ async def _measure(url: str) -> Result:
         for number in range(ROUNDS):
             for measure, into in rounds if number % 2 else reversed(rounds):
                 into.append(await _loaded(database, measure))
-        async with database.connection() as connection:
-            cache = await connection.fetchval("show shared_buffers")
     finally:
         await database.close()
     return Result(
@@ -115,7 +89,7 @@ async def _measure(url: str) -> Result:
         target=0.6,
         better="higher",
         detail=f"{RECORDS} records, batches of {BATCH}, {ROUNDS} rounds, "
-        f"ours {_described(ours)}, bare {_described(bare)}, a cache of {cache}",
+        f"ours {_described(ours)}, bare {_described(bare)}, a cache of {CACHE}",
     )
 
 

@@ -8,7 +8,7 @@ in the same run, on the same server with the same settings (durability off for a
 the rows into a table like silver's with the same indexes, and does nothing else; `COPY of all rows`
 copies, in addition, exactly the rows that we wrote into every other table, into tables with the
 same indexes. They take turns, so that all see the same load of the machine: a run of ours does
-twenty pages, then the baselines do the same ones.
+fifty pages, then the baselines do the same ones.
 Then 1 % of the entities change, and an incremental run is compared with the full one.
 
 Beside the ratios of time stands the processor time of client and server for each entity: on a
@@ -25,7 +25,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
@@ -38,8 +37,8 @@ from chassis.db import Connection
 from chassis.migrations import migrate
 from chassis.process import calm_garbage_collection
 from chassis.runs import RunWorker, submit
-from penstock.stack import PartName, Stack, read_settings
 from tests.benchmarks.report import Result
+from tests.benchmarks.server import CACHE, filled_server
 from tests.integration.transformer.hub import Hub, open_hub
 from transformer.adapters.entity_files import parse_entity
 from transformer.adapters.postgres_bronze import PostgresBronze
@@ -47,7 +46,7 @@ from transformer.settings import TransformerPart
 
 DEFAULTS = TransformerPart.model_validate({})
 CHANGED = 0.01
-PAGES_A_TURN = 20
+PAGES_A_TURN = 50
 
 RULES = """
 version: 1
@@ -287,13 +286,8 @@ def _bare(name: str) -> str:
 def main() -> list[Result]:
     """Start PostgreSQL, measure, and return the ratios."""
     count = int(os.environ.get("BENCH_RECORDS", "1000000"))  # noqa: TID251 - a script's option
-    with TemporaryDirectory(prefix="penstock-bench-") as folder:
-        stack = Stack(settings=read_settings().in_folder(Path(folder)), fast=True)
-        running = stack.up([PartName.POSTGRES], tied=True)
-        try:
-            return uvloop.run(_measure(running.env["DATABASE_URL"], count, Path(folder)))
-        finally:
-            stack.down()
+    with filled_server() as (url, folder):
+        return uvloop.run(_measure(url, count, folder))
 
 
 async def _measure(url: str, count: int, folder: Path) -> list[Result]:
@@ -345,7 +339,7 @@ def _results(count: int, full: Cost, few: Cost, turns: Baselines, *, memory: str
             better="higher",
             detail=f"ours {count / full.elapsed:,.0f}/s, bare {count / turns.bare.elapsed:,.0f}/s; "
             f"processor, client + server: {full.each(count)} against {turns.bare.each(count)}; "
-            f"process {memory}",
+            f"process {memory}; a cache of {CACHE}",
         ),
         Result(
             name=f"full transform of {count:,} entities, speed",

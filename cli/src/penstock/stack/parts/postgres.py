@@ -36,6 +36,9 @@ _SETTINGS = {
     "log_line_prefix": "%m [%p] %q%d ",
     "password_encryption": "scram-sha-256",
 }
+_LASTING = {"shared_buffers": "512MB"}
+"""As docs/operations/install.md asks for."""
+
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -51,7 +54,7 @@ class Postgres:
         if not (data / "PG_VERSION").exists():
             await _create_cluster(binaries, folder, password, context)
         port = context.port("postgres")
-        settings = _SETTINGS | (_FAST if context.fast else {})
+        settings = _SETTINGS | (_FAST if context.fast else _LASTING)
         options = [f"--{name}={value}" for name, value in settings.items()]
         where = ("-D", str(data), "-h", LOOPBACK, "-p", str(port))
         return Launch(
