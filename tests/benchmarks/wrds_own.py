@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import wrds_sync  # noqa: F401  # isort: skip - tells Arrow, before it is loaded, which memory to use
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
