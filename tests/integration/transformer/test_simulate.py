@@ -1,5 +1,6 @@
 """What another order of sources would change, and incremental runs."""
 
+import re
 import uuid
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -142,10 +143,10 @@ async def test_many_entities_cost_as_many_statements_as_few(database_url: str) -
 
 
 async def statements(hub: Hub, numbers: range) -> list[str]:
-    """Return the statements that a recomputation of entities sends."""
+    """Return the statements that a recomputation of entities sends; savepoints have no number."""
     seen: list[str] = []
     async with hub.database.transaction() as transaction:
         ids = [f"P/{number}" for number in numbers]
         with transaction.connection.query_logger(lambda record: seen.append(record.query)):
             await hub.recompute.apply(transaction, hub.entities["person"], ids)
-    return seen
+    return [re.sub(r"savepoint_\w+", "savepoint", query) for query in seen]

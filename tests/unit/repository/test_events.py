@@ -82,7 +82,8 @@ def _published(service: str) -> set[str]:
     return {
         name
         for path in (PROJECT / f"services/{service}/src/{service}").rglob("*.py")
-        for name in _topics_given_to("publish", path.read_text("utf-8"))
+        for method in ("publish", "publish_all")
+        for name in _topics_given_to(method, path.read_text("utf-8"))
     }
 
 

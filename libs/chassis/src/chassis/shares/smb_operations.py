@@ -71,6 +71,14 @@ def stat(folder: Folder, path: str) -> Entry:
 
 def read_file(folder: Folder, path: str, max_bytes: int) -> FileContent:
     """Read a whole file and make sure that it stayed the same meanwhile."""
+    try:
+        return _read_file(folder, path, max_bytes)
+    except ShareNotFoundError:
+        # Servers look a name up and then open it: one that is replaced in between is not there.
+        return _read_file(folder, path, max_bytes)
+
+
+def _read_file(folder: Folder, path: str, max_bytes: int) -> FileContent:
     opening = messages.create(
         _spelled(folder, path), access=_FILE_ACCESS, kind=messages.MUST_BE_FILE
     )
