@@ -320,6 +320,26 @@ async def test_rows_that_stand_where_none_should_are_mended(hub: Hub) -> None:
     assert await hub.value("select count(*) from silver.transcripts_history") == 2
 
 
+async def test_who_is_forgotten_goes_on_where_the_history_ends(hub: Hub) -> None:
+    titles = ("Q1 2024 Earnings Call", "Q2 2024 Earnings Call")
+    for title in titles:
+        for name in ("b", "d"):
+            await hub.store(name, f"{name}.xml", document(title=title))
+        await hub.transform("b", "d")
+    await hub.execute("truncate silver.heads, silver.transcripts, silver.origins cascade")
+
+    # Before, between and behind those that have a history.
+    ids = ("a", "b", "c", "d", "e")
+    for name in ids:
+        await hub.store(name, f"{name}.xml", document())
+    await hub.transform(*ids)
+
+    assert [
+        tuple(row.values())
+        for row in await hub.rows("select entity_id, version from silver.transcripts order by 1")
+    ] == [("a", 1), ("b", 3), ("c", 1), ("d", 3), ("e", 1)]
+
+
 _OTHERS = 20_000
 
 

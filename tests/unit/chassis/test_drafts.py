@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from chassis.bus.codec import encode_event
-from chassis.bus.drafts import Draft, DraftEncoder, check
+from chassis.bus.drafts import Draft, DraftEncoder, check, render
 from contracts.layers import SilverChanged, SilverOperation
 from contracts.records import RecordChange, RecordChanged
 from contracts.topics import RECORD_CHANGED, SILVER_CHANGED
@@ -60,7 +60,7 @@ def drafts(data: st.SearchStrategy[Any], topic: Any) -> st.SearchStrategy[Draft]
         correlationid=TEXTS,
         causationid=st.none() | TEXTS,
         traceparent=TRACES,
-        data=data,
+        data=data.map(render),
     )
 
 
@@ -91,7 +91,7 @@ def draft(**changes: Any) -> Draft:
         correlationid="e-1",
         causationid=None,
         traceparent=None,
-        data=data,
+        data=render(data),
     )
     return event._replace(**changes)
 
@@ -127,3 +127,15 @@ def test_a_form_that_is_not_the_models_is_noticed_with_the_first_event() -> None
 
     with pytest.raises(RuntimeError, match="not rendered as their model says"):
         DraftEncoder().encode(draft(time=moment), 1)
+
+
+def test_data_that_the_model_renders_otherwise_are_noticed_with_the_first_event() -> None:
+    spaced = draft().data.replace(b":", b": ")
+
+    with pytest.raises(RuntimeError, match="not rendered as their model says"):
+        DraftEncoder().encode(draft(data=spaced), 1)
+
+
+def test_data_that_break_the_contract_are_noticed_with_the_first_event() -> None:
+    with pytest.raises(ValidationError):
+        DraftEncoder().encode(draft(data=draft().data.replace(b'"person"', b'""')), 1)

@@ -4,9 +4,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, field_validator, model_validator
 
-from contracts.types import FilePath, Identifier, JsonObject, Message, Name, Sha256, UtcDatetime
+from contracts.types import (
+    FilePath,
+    Identifier,
+    JsonObject,
+    Message,
+    Name,
+    Sha256,
+    UtcDatetime,
+    column_of,
+)
 
 utc_datetime: TypeAdapter[datetime] = TypeAdapter(UtcDatetime)
 name: TypeAdapter[str] = TypeAdapter(Name)
@@ -140,3 +149,42 @@ def test_a_message_is_frozen_and_ignores_fields_it_does_not_know() -> None:
     assert fact.model_dump() == {"number": 1}
     with pytest.raises(ValidationError, match="frozen"):
         fact.number = 2  # type: ignore[misc]
+
+
+class Reading(Message):
+    """A message whose fields are checked one by one."""
+
+    sensor: Name
+    taken_at: UtcDatetime | None = None
+
+
+def test_a_column_of_values_is_validated_as_each_field_is() -> None:
+    assert column_of(Reading, "sensor").validate_python(["a", "b.c"]) == ["a", "b.c"]
+    assert column_of(Reading, "taken_at").validate_python([None]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"), [("sensor", ""), ("sensor", None), ("taken_at", "2026-01-02")]
+)
+def test_a_wrong_value_in_a_column_is_refused_without_being_told(field: str, wrong: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        column_of(Reading, field).validate_python([wrong])
+
+    assert "input_value" not in str(refused.value)
+
+
+def test_a_model_that_checks_more_than_types_has_no_columns() -> None:
+    class Ordered(Reading):
+        @model_validator(mode="after")
+        def _compare(self) -> "Ordered":
+            return self
+
+    class Trimmed(Reading):
+        @field_validator("sensor")
+        @classmethod
+        def _trim(cls, value: str) -> str:
+            return value.strip()
+
+    for model in (Ordered, Trimmed):
+        with pytest.raises(TypeError, match="validators"):
+            column_of(model, "sensor")

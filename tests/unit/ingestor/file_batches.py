@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from chassis.bus.delivery import Batch, Delivery
+from chassis.bus.drafts import Draft
 from chassis.bus.records import Record
 from chassis.db import Transaction
 from chassis.outbox import Outbox
@@ -66,11 +67,15 @@ class Delivered:
 
     @property
     def published(self) -> list[BronzeStored]:
-        return [item.event.data for item in self.outbox._pending if item.event is not None]
+        return [BronzeStored.model_validate_json(item.data) for item in self._drafts]
 
     @property
     def causes(self) -> list[str | None]:
-        return [item.event.causationid for item in self.outbox._pending if item.event is not None]
+        return [item.causationid for item in self._drafts]
+
+    @property
+    def _drafts(self) -> list[Draft]:
+        return [item for item in self.outbox._pending if isinstance(item, Draft)]
 
     @property
     def rejected(self) -> dict[str, str]:

@@ -82,7 +82,7 @@ def _published(service: str) -> set[str]:
     return {
         name
         for path in (PROJECT / f"services/{service}/src/{service}").rglob("*.py")
-        for method in ("publish", "publish_all")
+        for method in ("publish", "publish_all", "publish_rendered")
         for name in _topics_given_to(method, path.read_text("utf-8"))
     }
 

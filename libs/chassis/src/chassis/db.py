@@ -95,6 +95,27 @@ class Transaction:
             topic, data, causes=causes or repeat(None, len(data)), event_ids=event_ids
         )
 
+    def publish_rendered(
+        self,
+        topic: Topic,
+        keys: Sequence[str],
+        data: Iterable[bytes],
+        *,
+        causes: Iterable[Event[Any] | None] | None = None,
+    ) -> None:
+        """Queue many events whose data are JSON already; the same as `publish_all`, and faster.
+
+        The caller answers for what it says: of each flush, only the first event is read and
+        rendered by the model, and must be equal.
+
+        Args:
+            topic: Where they go.
+            keys: What the topic's key is for the data, one for each.
+            data: What they say, byte by byte as the model renders it, without what is null.
+            causes: The events that led to them, one for each.
+        """
+        self._outbox.add_rendered(topic, keys, data, causes=causes or repeat(None, len(keys)))
+
     def publish_raw(self, topic: str, key: bytes, *, value: bytes, headers: dict[str, str]) -> None:
         """Queue a message as it is; dead letters keep their original bytes."""
         self._outbox.add_raw(topic, key, value=value, headers=headers)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from chassis.bus.drafts import Draft, DraftEncoder, check
-from chassis.bus.raw_headers import PackedHeaders, RawHeaders, pack
+from chassis.bus.drafts import Draft, DraftEncoder, check, render
+from chassis.bus.raw_headers import RawHeaders, pack
 from chassis.clock import Clock, SystemClock
 from chassis.errors import PermanentError
 from chassis.tracing import publishing
@@ -64,14 +64,13 @@ class _Connection(Protocol):
     ) -> str: ...
 
 
-class _Pending(NamedTuple):
+class _Row(NamedTuple):
+    """A message as it is stored."""
+
     topic: str
     key: bytes | None
-    event: Draft | None
-    """If None, the rest is the message as it is."""
-
-    value: bytes | None = None
-    headers: dict[str, str] | PackedHeaders = {}  # noqa: RUF012 - never changed
+    value: bytes | None
+    headers: bytes
 
 
 class Outbox:
@@ -81,7 +80,7 @@ class Outbox:
         self._service = service
         self._source = f"/{service}"
         self._clock = clock or SystemClock()
-        self._pending: list[_Pending] = []
+        self._pending: list[Draft | _Row] = []
 
     def add(
         self,
@@ -106,11 +105,41 @@ class Outbox:
         correlation_id: str | None = None,
     ) -> None:
         """Queue events of one topic and one time."""
-        ids = _new_ids(len(data)) if event_ids is None else event_ids
+        keys = [topic.key(item) for item in data]
+        self._queue(
+            topic,
+            keys,
+            map(render, data),
+            causes=causes,
+            event_ids=event_ids,
+            correlation_id=correlation_id,
+        )
+
+    def add_rendered(
+        self,
+        topic: Topic,
+        keys: Sequence[str],
+        data: Iterable[bytes],
+        *,
+        causes: Iterable[Event[Any] | None],
+    ) -> None:
+        """Queue the same, given what `topic.key` and the model make of the data."""
+        self._queue(topic, keys, data, causes=causes)
+
+    def _queue(
+        self,
+        topic: Topic,
+        keys: Sequence[str],
+        data: Iterable[bytes],
+        *,
+        causes: Iterable[Event[Any] | None],
+        event_ids: Sequence[str] | None = None,
+        correlation_id: str | None = None,
+    ) -> None:
+        ids = _new_ids(len(keys)) if event_ids is None else event_ids
         now = self._clock.now()
-        for item, event_id, cause in zip(data, ids, causes, strict=True):
-            key = topic.key(item)
-            draft = Draft(
+        self._pending.extend(
+            Draft(
                 topic,
                 self._source,
                 event_id,
@@ -119,9 +148,10 @@ class Outbox:
                 _lineage(cause) or correlation_id or event_id,
                 cause.id if cause else None,
                 publishing(topic.name, cause.traceparent if cause else None),
-                item,
+                content,
             )
-            self._pending.append(_Pending(topic.name, key.encode(), draft))
+            for key, content, event_id, cause in zip(keys, data, ids, causes, strict=True)
+        )
 
     def add_raw(self, topic: str, key: bytes, *, value: bytes, headers: dict[str, str]) -> None:
         """Queue a message as it is.
@@ -132,7 +162,7 @@ class Outbox:
         if len(value) > MAX_MESSAGE_BYTES or len(key) > MAX_KEY_BYTES:
             headers = headers | {TRUNCATED_FROM: str(len(value))}
             key, value = key[:MAX_KEY_BYTES], value[:MAX_MESSAGE_BYTES]
-        self._pending.append(_Pending(topic, key, None, value, headers))
+        self._pending.append(_Row(topic, key, value, orjson.dumps(headers)))
 
     def add_again(
         self, topic: Topic, key: bytes | None, *, value: bytes | None, headers: RawHeaders
@@ -149,7 +179,7 @@ class Outbox:
                 f"{topic.max_record_bytes}",
                 category=ErrorCategory.MESSAGE_TOO_LARGE,
             )
-        self._pending.append(_Pending(topic.name, key, None, value, pack(headers)))
+        self._pending.append(_Row(topic.name, key, value, orjson.dumps(pack(headers))))
 
     async def flush(self, connection: _Connection) -> None:
         """Draw the sequences and write what is queued.
@@ -160,7 +190,7 @@ class Outbox:
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        check(item.event for item in pending if item.event is not None)
+        check(item for item in pending if isinstance(item, Draft))
         drawn = await connection.fetchval(
             "select array(select nextval('meta.outbox_id_seq') from generate_series(1, $1))",
             len(pending),
@@ -182,30 +212,34 @@ async def _once(content: bytes) -> AsyncGenerator[bytes]:
     yield content
 
 
-def _as_copy(service: str, messages: Iterable[tuple[int, _Pending]]) -> bytes:
+def _as_copy(service: str, messages: Iterable[tuple[int, Draft | _Row]]) -> bytes:
     """Return messages as COPY reads them in its binary format."""
-    encoder = DraftEncoder()
-    start = _FIELD_COUNT + _field(service.encode())
+    encoder, length = DraftEncoder(), _LENGTH.pack
+    start = _FIELD_COUNT + _field(service)
+    topics: dict[str, bytes] = {}
     parts = [_COPY_HEADER]
-    for id_, (topic, key, event, value, headers) in messages:
-        if event is None:
-            content, names = value, orjson.dumps(headers)
-        else:
-            content, names = _encode(encoder, event, id_)
+    for id_, message in messages:
+        row = _encode(encoder, message, id_) if isinstance(message, Draft) else message
+        topic, key, value, headers = row
         parts += (
             start,
             _ID.pack(_ID_BYTES, id_),
-            _field(topic.encode()),
-            _field(key),
-            _field(content),
-            _field(_JSONB_VERSION + names),
+            topics.get(topic) or topics.setdefault(topic, _field(topic)),
+            _NULL if key is None else length(len(key)),
+            key or b"",
+            _NULL if value is None else length(len(value)),
+            value or b"",
+            length(len(_JSONB_VERSION) + len(headers)),
+            _JSONB_VERSION,
+            headers,
         )
     parts.append(_COPY_END)
     return b"".join(parts)
 
 
-def _field(content: bytes | None) -> bytes:
-    return _NULL if content is None else _LENGTH.pack(len(content)) + content
+def _field(text: str) -> bytes:
+    content = text.encode()
+    return _LENGTH.pack(len(content)) + content
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: RawHeaders) -> int:
@@ -217,17 +251,18 @@ def record_bytes(key: bytes | None, value: bytes | None, headers: RawHeaders) ->
     )
 
 
-def _encode(encoder: DraftEncoder, event: Draft, sequence: int) -> tuple[bytes, bytes]:
+def _encode(encoder: DraftEncoder, event: Draft, sequence: int) -> _Row:
+    topic, key = event.declared, event.subject.encode()
     value, headers, header_bytes = encoder.encode(event, sequence)
-    size = len(value) + len(event.subject.encode()) + header_bytes + _BATCH_OVERHEAD
-    if size > event.declared.max_message_bytes:
+    size = len(value) + len(key) + header_bytes + _BATCH_OVERHEAD
+    if size > topic.max_message_bytes:
         # Refused here, in the cause's transaction; in the relay nobody could act on it any more.
         raise PermanentError(
-            f"an event for `{event.declared.name}` has {size} bytes, the limit is "
-            f"{event.declared.max_message_bytes}; large bodies travel by reference",
+            f"an event for `{topic.name}` has {size} bytes, the limit is "
+            f"{topic.max_message_bytes}; large bodies travel by reference",
             category=ErrorCategory.MESSAGE_TOO_LARGE,
         )
-    return value, headers
+    return _Row(topic.name, key, value, headers)
 
 
 def _new_ids(count: int) -> list[str]:

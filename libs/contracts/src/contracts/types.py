@@ -5,6 +5,7 @@ A message crosses trust borders, so every string has a maximum length and every 
 
 import math
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
+    TypeAdapter,
 )
 from pydantic_core import core_schema
 
@@ -130,3 +132,18 @@ class Message(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="ignore", hide_input_in_errors=True, cache_strings="keys"
     )
+
+
+@cache
+def column_of(model: type[BaseModel], name: str) -> TypeAdapter[list[Any]]:
+    """Return what validates a list of values of one field as the model does one by one.
+
+    Raises:
+        TypeError: the model has validators of its own, which this would pass by.
+    """
+    own = model.__pydantic_decorators__
+    if own.field_validators or own.model_validators:
+        raise TypeError(f"`{model.__name__}` has validators that a column of values does not meet")
+    field = model.model_fields[name]
+    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    return TypeAdapter(list[kind], config=ConfigDict(hide_input_in_errors=True))

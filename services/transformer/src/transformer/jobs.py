@@ -74,9 +74,9 @@ MAX_SAMPLES = 20
 """Differences that a simulation tells; it counts all of them."""
 
 
-PAGES_AT_ONCE = 3
+PAGES_AT_ONCE = 4
 """Pages of a run in progress, of types whose entities have nothing to do with each other: one is
-merged, one is written, and one is ready for whichever of the two is free first."""
+merged, one or two are written, and one is ready for whoever is free first."""
 
 
 class TransformJob:

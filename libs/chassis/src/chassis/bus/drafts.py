@@ -6,16 +6,15 @@ form is rendered by the model as well: a contract that changes cannot be passed 
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cache
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import to_json
 
 from chassis.bus.codec import encode_event
 from contracts.envelope import Event
 from contracts.topics import Topic
+from contracts.types import Message, column_of
 
 _CHECKED = ("id", "subject", "correlationid", "causationid", "traceparent")
 _GAPS = {"sequence": b"%d"}
@@ -33,10 +32,12 @@ class Draft(NamedTuple):
     correlationid: str
     causationid: str | None
     traceparent: str | None
-    data: Any
+    data: bytes
+    """As JSON."""
 
     def sign(self, sequence: int) -> Event[Any]:
         """Return the event, by the model."""
+        data = self.declared.data.model_validate_json(self.data)
         return Event(
             id=self.id,
             type=self.declared.name,
@@ -48,7 +49,7 @@ class Draft(NamedTuple):
             correlationid=self.correlationid,
             causationid=self.causationid,
             traceparent=self.traceparent,
-            data=self.data,
+            data=data,
         )
 
 
@@ -86,16 +87,11 @@ class DraftEncoder:
 
         Of the envelope nothing is validated here: see `check`.
         """
-        shape = (
-            draft.declared.name,
-            draft.source,
-            draft.causationid is None,
-            draft.traceparent is None,
-        )
+        name, source = draft.declared.name, draft.source
+        shape = (name, source, draft.causationid is None, draft.traceparent is None)
         form = self._forms.get(shape)
         if form is None:
-            form = self._learn(draft, sequence)
-            self._forms[shape] = form
+            form = self._forms[shape] = self._learn(draft, sequence)
         return self._fill(form, draft, sequence)
 
     def _learn(self, draft: Draft, sequence: int) -> _Form:
@@ -114,23 +110,22 @@ class DraftEncoder:
     def _fill(self, form: _Form, draft: Draft, sequence: int) -> Encoded:
         _, _, id_, time, subject, correlation, causation, trace, data = draft
         id_text = orjson.dumps(id_)
-        gaps = [
+        gaps: tuple[bytes | int, ...] = (
             id_text,
             self._time_text if time is self._time else self._render(time),
             orjson.dumps(subject),
             sequence,
             id_text if correlation is id_ else orjson.dumps(correlation),
-        ]
+        )
         traced: tuple[bytes, ...] = ()
         header_bytes = form.header_bytes + len(id_.encode())
         if causation is not None:
-            gaps.append(orjson.dumps(causation))
+            gaps += (orjson.dumps(causation),)
         if trace is not None:
             traced = (orjson.dumps(trace),)
-            gaps.extend(traced)
+            gaps += traced
             header_bytes += len(trace.encode())
-        gaps.append(data.__pydantic_serializer__.to_json(data, exclude_none=True))
-        return Encoded(form.value % tuple(gaps), form.headers % (id_text, *traced), header_bytes)
+        return Encoded(form.value % (*gaps, data), form.headers % (id_text, *traced), header_bytes)
 
     def _render(self, moment: datetime) -> bytes:
         """Render a time; the events of a batch have the same."""
@@ -151,22 +146,21 @@ _VARYING = (
 )
 
 
+def render(data: Message) -> bytes:
+    """Render the data of an event."""
+    text: bytes = data.__pydantic_serializer__.to_json(data, exclude_none=True)
+    return text
+
+
 def check(drafts: Iterable[Draft]) -> None:
-    """Validate what events say of themselves as the model does; their data are models already.
+    """Validate what events say of themselves as the model does; their data are valid already.
 
     Raises:
         ValidationError: a text is empty, or too long.
     """
     events = list(drafts)
     for name in _CHECKED:
-        _rule_of(name).validate_python([getattr(event, name) for event in events])
-
-
-@cache
-def _rule_of(name: str) -> TypeAdapter[list[Any]]:
-    field = Event.model_fields[name]
-    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-    return TypeAdapter(list[kind], config=ConfigDict(hide_input_in_errors=True))
+        column_of(Event, name).validate_python([getattr(event, name) for event in events])
 
 
 def _with_gaps(fields: dict[str, Any], varying: Iterable[str]) -> bytes:

@@ -46,19 +46,21 @@ class PostgresSilver:
     async def lock(
         self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
     ) -> dict[str, State]:
-        """Lock entities until the transaction ends, and return what is stored about them."""
+        """Lock entities until the transaction ends, and return what is stored about them.
+
+        Those that have no state yet are left out.
+        """
         ids = sorted(entity_ids)
         states = _states(await connection.fetch(sql.LOCK, entity.entity_type, ids))
         new = [entity_id for entity_id in ids if entity_id not in states]
         if not new:
             return states
-        made = await connection.fetch(self._of(entity).ensure_heads, entity.entity_type, new)
-        states |= {row["entity_id"]: State(version=row["version"]) for row in made}
-        if len(made) < len(new):
-            # Somebody else has made their rows meanwhile; wait for him.
-            others = [entity_id for entity_id in new if entity_id not in states]
-            states |= _states(await connection.fetch(sql.LOCK, entity.entity_type, others))
-        return states
+        [made] = await connection.fetch(self._of(entity).ensure_heads, entity.entity_type, new)
+        if made["count"] < len(new):
+            # Somebody else has made some of their rows meanwhile; wait for him.
+            return states | _states(await connection.fetch(sql.LOCK, entity.entity_type, new))
+        returned = zip(made["entity_ids"], made["versions"], strict=True)
+        return states | {entity_id: State(version=version) for entity_id, version in returned}
 
     async def states(
         self, connection: Connection, entity: Entity, entity_ids: Sequence[str]

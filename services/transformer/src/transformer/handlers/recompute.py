@@ -7,18 +7,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
-from pydantic import TypeAdapter
 
 from chassis.db import Connection, Transaction
 from chassis.logs import get_logger
 from chassis.tracing import span
-from contracts.envelope import Event
-from contracts.layers import SilverChanged, SilverOperation
 from contracts.runs import RunCounts
-from contracts.topics import SILVER_CHANGED
 from transformer import metrics
 from transformer.domain.changes import (
     IS_VISIBLE,
@@ -32,18 +27,14 @@ from transformer.domain.changes import (
 from transformer.domain.chunks import ChunkLimits, cut
 from transformer.domain.entity import Entity
 from transformer.domain.frames import ENTITY
-from transformer.domain.outcomes import FLAGS, REASONS, SCORE, STATUS, Outcomes
+from transformer.domain.outcomes import REASONS, SCORE, STATUS, Outcomes
 from transformer.domain.records import Head
 from transformer.domain.references import Use
+from transformer.handlers.announce import Causes, announce
 from transformer.handlers.identify import Identify, Plan
 from transformer.handlers.refer import Refer, Values
 from transformer.handlers.side_by_side import Turn
 from transformer.ports import BronzeReader, Merger, SilverStore
-
-_EVENTS = TypeAdapter(list[SilverChanged])
-
-Causes = Mapping[str, Event[Any]]
-"""The events that asked for recomputation, by bronze's entity id."""
 
 
 @dataclass(slots=True)
@@ -201,7 +192,7 @@ class Recompute:
                 await self._silver.apply(connection, entity, changes, run_id=run_id)
             await self._refer.note(connection, entity, ids, uses=uses)
             flipped |= self._refer.flipped(entity, changes, before)
-            _announce(transaction, entity, changes, plan=plan, causes=causes)
+            announce(transaction, entity, changes, plan=plan, causes=causes)
             # The entities are locked, so their events have their order; and while these are
             # written, the next chunk is merged.
             await transaction.flush()
@@ -303,39 +294,6 @@ class Recompute:
         finally:
             if merging is not None:
                 merging[1].cancel()
-
-
-def _announce(
-    transaction: Transaction, entity: Entity, changes: Changes, *, plan: Plan, causes: Causes
-) -> None:
-    """Publish what readers see differently."""
-    events = _EVENTS.validate_json(_describe(entity, changes.visible, plan))
-    transaction.publish_all(
-        SILVER_CHANGED,
-        events,
-        causes=[plan.cause_of(data.entity_id, causes) for data in events] if causes else None,
-    )
-
-
-def _describe(entity: Entity, seen: pl.DataFrame, plan: Plan) -> str:
-    """Return the data of events as a JSON list."""
-    is_live = pl.col(STATUS) == Status.LIVE
-    retired = seen.filter(~is_live)[ENTITY]
-    merged_into = {entity_id: plan.survivor_of(entity_id) for entity_id in retired}
-    return seen.select(
-        pl.when(is_live)
-        .then(pl.lit(SilverOperation.UPSERTED.value))
-        .otherwise(pl.lit(SilverOperation.RETIRED.value))
-        .alias("operation"),
-        pl.lit(entity.entity_type).alias("entity_type"),
-        pl.col(ENTITY).alias("entity_id"),
-        pl.col(VERSION).alias("version"),
-        pl.col(SCORE).alias("quality_score"),
-        pl.col(FLAGS).fill_null([]).alias("quality_flags"),
-        pl.col(ENTITY)
-        .replace_strict(merged_into, default=None, return_dtype=pl.String())
-        .alias("merged_into"),
-    ).write_json()
 
 
 def _log_rejections(entity: Entity, changes: Changes) -> None:
