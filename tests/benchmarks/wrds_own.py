@@ -4,7 +4,6 @@
 `encoding` instead of `ours` it writes the rows of an earlier copy once more, out of memory.
 """
 
-import asyncio
 import json
 import logging
 import resource
@@ -16,6 +15,7 @@ import wrds_sync  # noqa: F401  # isort: skip - tells Arrow, before it is loaded
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
+import uvloop
 
 from tests.support.wrds_server import WrdsServer
 from tests.support.wrds_server_client import opened
@@ -52,7 +52,7 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started, cpu = time.perf_counter(), time.process_time()
     if rows is None:
-        asyncio.run(copy(url, schema, table, Path(folder)))
+        uvloop.run(copy(url, schema, table, Path(folder)))
     else:
         encode(rows, target.with_suffix(".again"))
     took = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}

@@ -52,7 +52,8 @@ def test_in_the_binary_form_each_row_begins_with_the_mark() -> None:
     )
 
     assert statement == (
-        r"""SELECT '\xc0f5c1f6fdf7fcf8fb'::bytea, "permno", "date" - date '1970-01-01', "note", """
+        r"""SELECT '\xf5f6f7f8f9fafbfcfdfefdfefdfefdfefd'::bytea, """
+        r""""permno", "date" - date '1970-01-01', "note", """
         """"amount"::text FROM "crsp"."dsf" ORDER BY "crsp"."dsf"."amount\""""
     )
 

@@ -117,7 +117,9 @@ def test_a_date_travels_as_days_unless_it_is_declared_as_text() -> None:
         ("float8", "int32", Binary.AS_TEXT),
         ("date", "string", Binary.AS_TEXT),
         ("varchar", "int32", Binary.AS_TEXT),
-        ("jsonb", None, Binary.AS_TEXT),
+        ("jsonb", None, Binary.JSON),
+        ("uuid", None, Binary.UUID),
+        ("jsonb", "int32", Binary.AS_TEXT),
         ("time", None, Binary.AS_TEXT),
         # Their cast to text is not what they write: padding cut, `true` for `t`, `/32` added.
         ("bpchar", "int32", None),

@@ -3,9 +3,9 @@
 A row is fields one after the other, each behind its length, so a row's place follows from that of
 the row before. To find all places without walking through the rows, the statement puts a mark into
 each row's first field. Nothing else in a row can look like it: the mark's bytes are no UTF-8, so no
-string holds them; it is longer than any number; and a length or a number of fields does not begin
-with such a byte, so the mark cannot lie across two fields either. That it ends where the row before
-ends is checked all the same.
+string holds them; it is longer than any number or UUID; and a length or a number of fields does not
+begin with such a byte, so the mark cannot lie across two fields either. That it ends where the row
+before ends is checked all the same.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,9 @@ _HEADER_BYTES = len(_SIGNATURE) + 8
 _END = b"\xff\xff"
 _LENGTH_BYTES = 4
 
-_RARE = 2 + _LENGTH_BYTES + 1
-"""Of a row's first bytes the one that is looked for: the mark's second, in no text, and rare in
-numbers."""
-
-_SCANNED_BYTES = 256 * 1024
-"""At a time: what is made of them stays in the processor's cache."""
+_STEP = 8
+"""Of so many bytes one is looked at: the mark begins with as many that follow each other, so just
+one of these is seen, and tells how far it is from the first."""
 
 _VIEW = np.dtype(
     [("length", np.int32), ("prefix", "V4"), ("buffer", np.int32), ("offset", np.int32)]
@@ -44,7 +41,16 @@ _VIEW = np.dtype(
 """How Arrow says where a string is."""
 
 _SHORT_BYTES = 12
-"""So long a string stands in the view itself, behind its length."""
+"""So long a string stands in the view itself, behind its length, with zeros behind it:"""
+
+_SHORT_MASK = np.tri(_SHORT_BYTES + 1, _SHORT_BYTES, -1, np.uint8)
+
+_JSON_VERSION = 1
+_UUID = np.dtype("V16")
+_DIGITS = np.frombuffer(bytes(range(256)).hex().encode(), np.uint16)
+_DASHES = (8, 13, 18, 23)
+_UUID_CHARACTERS = 36
+_UUID_DIGITS = np.delete(np.arange(_UUID_CHARACTERS), _DASHES)
 
 _SINCE_2000 = 946_684_800_000_000
 """Microseconds from Arrow's epoch to the server's."""
@@ -58,6 +64,7 @@ class BinaryParser:
 
     form: Literal["text", "binary"] = "binary"
     null: str | None = None
+    in_threads = False
 
     def __init__(self, plans: Sequence[ColumnPlan]) -> None:
         self._plans = tuple(plans)
@@ -87,15 +94,14 @@ class BinaryParser:
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _starts(self, data: "Bytes") -> "Places":
-        """Find all heads: first a byte of them that is rare, then the rest of each."""
-        found = [
-            np.flatnonzero(data[begin : begin + _SCANNED_BYTES] == self._head[_RARE]) + begin
-            for begin in range(0, len(data) + 1, _SCANNED_BYTES)
-        ]
-        places = np.concatenate(found) - _RARE
+        """Find all heads: first a byte of each mark, then the rest of each."""
+        distances = data[::_STEP] - np.uint8(ROW_MARK[0])
+        found = np.flatnonzero(distances < _STEP)
+        places = _STEP * found - distances[found] - (len(self._head) - len(ROW_MARK))
         places = places[(places >= 0) & (places <= len(data) - len(self._head))]
         words = _every(data, np.dtype(np.uint64))
-        for part in (0, len(self._head) - words.itemsize):
+        last = len(self._head) - words.itemsize
+        for part in (*range(0, last, words.itemsize), last):
             word = np.frombuffer(self._head, np.uint64, 1, part)[0]
             places = places[words[places + part] == word]
         return places
@@ -104,7 +110,9 @@ class BinaryParser:
         plan = self._plans[number]
         if plan.binary is Binary.NUMBER:
             return _numbers(rows, number, plan)
-        strings = rows.strings(number)
+        if plan.binary is Binary.UUID:
+            return _uuids(rows, number)
+        strings = rows.json(number) if plan.binary is Binary.JSON else rows.strings(number)
         try:
             strings.validate(full=True)
         except pa.ArrowInvalid:
@@ -159,14 +167,23 @@ class _Rows:
         places = begins if nulls is None else np.where(nulls, 0, begins)
         return _every(self._data, kind)[places].astype(kind.newbyteorder("="))
 
-    def strings(self, field: int) -> pa.StringArray:
+    def json(self, field: int) -> pa.StringArray:
+        """Return the field as strings, without the version in front of each."""
+        begins = self._begins[field]
+        has_version = self._ends[field] > begins
+        is_known = self._data[np.where(has_version, begins, 0)] == _JSON_VERSION
+        if not (has_version & is_known | self._is_null[field]).all():
+            raise _no_rows()
+        return self.strings(field, skipped=1)
+
+    def strings(self, field: int, *, skipped: int = 0) -> pa.StringArray:
         """Return the field as strings.
 
         Through views of the block, as Arrow can tell from them how much room all need, and makes
         it once. Any other way it guesses, and moves what it has when the guess was wrong.
         """
-        begins = self._begins[field]
-        lengths = self._ends[field] - begins
+        begins = self._begins[field] + skipped
+        lengths = np.maximum(self._ends[field] - begins, 0)
         views = np.zeros(len(begins), _VIEW)
         views["length"], views["offset"] = lengths, begins
         is_short = lengths <= _SHORT_BYTES
@@ -179,9 +196,15 @@ class _Rows:
 
     def _short(self, begins: "Places", lengths: "Places") -> "Bytes":
         """Return the bytes of short strings, zeros behind them: a view holds these itself."""
-        places = np.arange(_SHORT_BYTES)
-        found = np.minimum(begins[:, np.newaxis] + places, len(self._data) - 1)
-        return np.where(places < lengths[:, np.newaxis], self._data[found], np.uint8(0))
+        places = np.minimum(begins, len(self._data) - _SHORT_BYTES)
+        found = _every(self._data, np.dtype(("V", _SHORT_BYTES)))[places]
+        words: Bytes = found.view(np.uint8).reshape(-1, _SHORT_BYTES) * _SHORT_MASK[lengths]
+        if len(words):
+            # The block may end less than twelve bytes behind the last one's begin.
+            last = self._data[begins[-1] : begins[-1] + lengths[-1]]
+            words[-1] = 0
+            words[-1, : len(last)] = last
+        return words
 
 
 def _every(data: "Bytes", kind: np.dtype[Any]) -> "Numbers":
@@ -201,6 +224,15 @@ def _numbers(rows: _Rows, field: int, plan: ColumnPlan) -> pa.Array:
         if pa.types.is_timestamp(kind):
             values = _since_1970(values, nulls, plan)
     return pa.Array.from_buffers(kind, rows.count, [_validity(nulls), pa.py_buffer(values)])
+
+
+def _uuids(rows: _Rows, field: int) -> pa.StringArray:
+    found = rows.numbers(field, _UUID).view(np.uint8).reshape(-1, _UUID.itemsize)
+    values = np.full((rows.count, _UUID_CHARACTERS), ord("-"), np.uint8)
+    values[:, _UUID_DIGITS] = _DIGITS[found].view(np.uint8)
+    offsets = (np.arange(rows.count + 1) * _UUID_CHARACTERS).astype(np.int32)
+    buffers = [_validity(rows.nulls(field)), pa.py_buffer(offsets), pa.py_buffer(values)]
+    return pa.Array.from_buffers(pa.string(), rows.count, buffers)
 
 
 def _validity(nulls: "Flags | None") -> pa.Buffer | None:

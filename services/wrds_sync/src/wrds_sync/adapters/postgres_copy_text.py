@@ -44,6 +44,7 @@ class BlockParser:
 
     form: Literal["text", "binary"] = "text"
     null: str | None = NULL
+    in_threads = True
 
     def __init__(self, plans: Sequence[ColumnPlan]) -> None:
         self._plans = tuple(plans)

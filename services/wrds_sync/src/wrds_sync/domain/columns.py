@@ -16,7 +16,7 @@ _RECORD_HASHES_SINCE = 14
 
 _EPOCH = "date '1970-01-01'"
 
-ROW_MARK = bytes.fromhex("c0f5c1f6fdf7fcf8fb")
+ROW_MARK = bytes.fromhex("f5f6f7f8f9fafbfcfdfefdfefdfefdfefd")
 """The first field of every row in the binary form; see `postgres_copy_binary`."""
 
 _LONG_COLUMN_BYTES = 32

@@ -68,8 +68,17 @@ class Binary(Enum):
     NUMBER = auto()
     """A number of fixed width."""
 
+    JSON = auto()
+    """The server's text behind a byte that tells the version."""
+
+    UUID = auto()
+    """Sixteen bytes; writing them as digits is cheaper here than there."""
+
     AS_TEXT = auto()
     """Cast to text by the server, and read as text travels otherwise."""
+
+
+_OWN_BINARY = {"jsonb": Binary.JSON, "uuid": Binary.UUID}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,4 +205,6 @@ def _binary(column: CatalogColumn, stored: pa.DataType) -> Binary | None:
         return Binary.BYTES
     if column.base_type in _NUMBERS and stored == _EXACT[column.base_type]:
         return Binary.NUMBER
+    if column.base_type in _OWN_BINARY and pa.types.is_string(stored):
+        return _OWN_BINARY[column.base_type]
     return Binary.AS_TEXT if column.base_type in _CAST_AS_WRITTEN else None
