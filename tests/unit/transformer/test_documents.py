@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -109,6 +110,29 @@ def test_decimals_are_read_as_they_are_written() -> None:
         "12345678901234567890.10"
     )
     assert parse_document("[1]") == {}
+
+
+@given(
+    value=st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(10**30), 10**30)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4)
+        ),
+        max_leaves=12,
+    ),
+    is_ascii=st.booleans(),
+)
+def test_records_are_parsed_as_the_standard_library_does(*, value: Any, is_ascii: bool) -> None:
+    text = json.dumps({"x": value}, ensure_ascii=is_ascii)
+
+    expected = json.loads(text, parse_float=Decimal)
+    # By their form, because 1 is equal to 1.0 and to True.
+    assert repr(parse_document(text)) == repr(expected)
 
 
 def test_a_key_may_contain_spaces_and_other_signs() -> None:

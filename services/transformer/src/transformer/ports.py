@@ -26,9 +26,18 @@ class BronzeReader(Protocol):
         ...
 
     async def heads_within(
-        self, connection: Connection, entity_type: str, entity_ids: Sequence[str], *, limit: int
+        self,
+        connection: Connection,
+        entity_type: str,
+        entity_ids: Sequence[str],
+        *,
+        limit: int,
+        is_range: bool = False,
     ) -> list[Head] | None:
-        """Return the same if the records have no more bytes than that, about; else None."""
+        """Return the same if the records have no more bytes than that, about; else None.
+
+        `is_range` says that hardly others lie between the ids: so they are read faster.
+        """
         ...
 
     async def sizes(
@@ -46,14 +55,9 @@ class BronzeReader(Protocol):
         limit: int,
         changed_since: datetime | None = None,
     ) -> list[str]:
-        """Return the next entity ids behind `after`, in order.
+        """Return the next `limit` entity ids behind `after`, in order; empty is before all.
 
-        Args:
-            connection: Where to read.
-            entity_type: Which.
-            after: The last id of the page before; empty for the first page.
-            limit: How many at the most.
-            changed_since: Only entities of which bronze stored a version at or after this time.
+        With `changed_since` only those of which bronze stored a version at that time or later.
         """
         ...
 

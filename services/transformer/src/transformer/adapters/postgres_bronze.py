@@ -27,12 +27,18 @@ class PostgresBronze:
         return [head_of(row) for row in rows]
 
     async def heads_within(
-        self, connection: Connection, entity_type: str, entity_ids: Sequence[str], *, limit: int
+        self,
+        connection: Connection,
+        entity_type: str,
+        entity_ids: Sequence[str],
+        *,
+        limit: int,
+        is_range: bool = False,
     ) -> list[Head] | None:
         """Return the same if the records have no more bytes than that, about; else None."""
-        query = self._place(_HEADS_WITHIN)
+        query = self._place(_RANGE_WITHIN if is_range else _HEADS_WITHIN)
         rows = await connection.fetch(query, entity_type, list(entity_ids), limit)
-        return [head_of(row) for row in rows] if all(row["fits"] for row in rows[:1]) else None
+        return [head_of(row) for row in rows] if all(row["fits"] for row in rows) else None
 
     async def sizes(
         self, connection: Connection, entity_type: str, entity_ids: Sequence[str]
@@ -74,17 +80,21 @@ def head_of(row: asyncpg.Record) -> Head:
     return Head._make(row[: len(Head._fields)])
 
 
+# A record without a file behind it is as large as PostgreSQL keeps it. Four bytes suffice to say
+# that it is too large, and eight are summed up as `numeric`.
+_SIZE = """least(coalesce(r.size_bytes, pg_column_size(r.raw_data), 0), 2147483647)::integer"""
+
 # `offset 0` keeps each entity's lookup apart: joined in any other way, all heads may be read.
-_OF_ENTITIES = """
+_OF_ENTITIES = f"""
 from unnest($2::text[]) as wanted (entity_id)
 cross join lateral (
     select h.entity_id, h.source_system, h.external_id, h.version, h.is_deleted, h.ingested_at,
-           r.raw_data, coalesce(r.size_bytes, pg_column_size(r.raw_data), 0) as size_bytes
+           r.raw_data, {_SIZE} as size_bytes
     from bronze.heads h
     join bronze.raw_entities r on r.ingested_at = h.ingested_at and r.id = h.raw_id
     where h.entity_type = $1 and h.entity_id = wanted.entity_id
     offset 0) h
-"""
+"""  # noqa: S608 - made of constants
 
 _HEADS = f"""
 select h.entity_id, h.source_system, h.external_id, h.version, h.is_deleted,
@@ -92,19 +102,37 @@ select h.entity_id, h.source_system, h.external_id, h.version, h.is_deleted,
 {_OF_ENTITIES}
 """
 
-# A record without a file behind it is as large as PostgreSQL keeps it.
 _SIZES = f"""
 select h.entity_id, sum(h.size_bytes)::bigint as size_bytes
 {_OF_ENTITIES}
 group by h.entity_id
 """
 
-_HEADS_WITHIN = f"""
-select entity_id, source_system, external_id, version, is_deleted, ingested_at as stored_at,
-       case when total <= $3::bigint then raw_data::text end as document,
-       total <= $3::bigint as fits
-from (select h.*, sum(h.size_bytes) over () as total {_OF_ENTITIES}) found
+# One after the other, in the order of the column's collation, which may not be that of the list.
+# Somebody may have put more entities between them meanwhile.
+_OF_RANGE = f"""
+from (
+    select * from bronze.heads
+    where entity_type = $1 and entity_id between
+        (select min(first) from unnest($2::text[]) first)
+        and (select max(last) from unnest($2::text[]) last)
+    order by entity_id offset 0) b
+cross join lateral (
+    select b.entity_id, b.source_system, b.external_id, b.version, b.is_deleted, b.ingested_at,
+           r.raw_data, {_SIZE} as size_bytes
+    from bronze.raw_entities r where r.ingested_at = b.ingested_at and r.id = b.raw_id
+    offset 0) h
+where b.entity_id = any($2)
 """  # noqa: S608 - made of constants
+
+_WITHIN = """
+select entity_id, source_system, external_id, version, is_deleted, ingested_at as stored_at,
+       case when so_far <= $3::bigint then raw_data::text end as document,
+       so_far <= $3::bigint as fits
+from (select h.*, sum(h.size_bytes) over (rows unbounded preceding) as so_far {}) found
+"""
+_HEADS_WITHIN = _WITHIN.format(_OF_ENTITIES)
+_RANGE_WITHIN = _WITHIN.format(_OF_RANGE)
 
 _PAGE = """
 select distinct entity_id from bronze.heads

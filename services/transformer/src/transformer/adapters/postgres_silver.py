@@ -53,14 +53,23 @@ class PostgresSilver:
         ids = sorted(entity_ids)
         states = _states(await connection.fetch(sql.LOCK, entity.entity_type, ids))
         new = [entity_id for entity_id in ids if entity_id not in states]
-        if not new:
+        if not new or await self._made_heads(connection, entity, new):
             return states
-        [made] = await connection.fetch(self._of(entity).ensure_heads, entity.entity_type, new)
-        if made["count"] < len(new):
-            # Somebody else has made some of their rows meanwhile; wait for him.
-            return states | _states(await connection.fetch(sql.LOCK, entity.entity_type, new))
-        returned = zip(made["entity_ids"], made["versions"], strict=True)
-        return states | {entity_id: State(version=version) for entity_id, version in returned}
+        await connection.execute(self._of(entity).ensure_heads, entity.entity_type, new)
+        # Some have a history. Or somebody else has made some of the rows meanwhile; wait for him.
+        return states | _states(await connection.fetch(sql.LOCK, entity.entity_type, new))
+
+    async def _made_heads(
+        self, connection: Connection, entity: Entity, entity_ids: Sequence[str]
+    ) -> bool:
+        """Make rows to lock, unless there are any already, or versions to go on with."""
+        statement = self._of(entity).first_heads
+        try:
+            async with connection.transaction():
+                made = await connection.execute(statement, entity.entity_type, entity_ids)
+        except asyncpg.UniqueViolationError:
+            return False
+        return made == f"INSERT 0 {len(entity_ids)}"
 
     async def states(
         self, connection: Connection, entity: Entity, entity_ids: Sequence[str]

@@ -64,9 +64,12 @@ class ChildStage:
 class SilverStatements:
     """The statements of one entity."""
 
+    first_heads: str
+    """Makes a row for each of the entities `$2`, and so locks it; none at all if there may be a
+    history of one, and fails if one has a row."""
+
     ensure_heads: str
-    """Makes a row for each of the entities `$2` that has none yet, and so locks it; versions go on
-    where a history has them. Returns how many, and those that have one."""
+    """Makes a row for each that has none yet; versions go on where a history has them."""
 
     prepare: str
     """Makes the stages, the first time in a session, and empties them."""
@@ -94,21 +97,20 @@ def build_statements(entity: Entity) -> SilverStatements:
     children = tuple(_stage_children(child) for child in entity.children)
     stages = (rows, *(child.stage for child in children))
     return SilverStatements(
+        first_heads=f"""
+            insert into silver.heads (entity_type, entity_id)
+            select $1, t.entity_id from unnest($2::text[]) with ordinality as t (entity_id, place)
+            where not (
+                select exists (select 1 from {table}_history
+                    where entity_id between min(n collate "C") and max(n collate "C"))
+                from unnest($2::text[]) n)
+            order by place""",
         ensure_heads=f"""
-            with made as (
-                insert into silver.heads (entity_type, entity_id, version)
-                select $1, t.entity_id, case when (
-                        select exists (select 1 from {table}_history
-                            where entity_id between min(n) and max(n)) from unnest($2::text[]) n)
-                    then coalesce((select max(version) from {table}_history h
-                        where h.entity_id = t.entity_id), 0)
-                    else 0 end
-                from unnest($2::text[]) with ordinality as t (entity_id, place)
-                order by place on conflict do nothing returning entity_id, version)
-            select count(*) as count,
-                coalesce(array_agg(entity_id) filter (where version > 0), '{{}}') as entity_ids,
-                coalesce(array_agg(version) filter (where version > 0), '{{}}') as versions
-            from made""",
+            insert into silver.heads (entity_type, entity_id, version)
+            select $1, t.entity_id, coalesce((
+                select max(version) from {table}_history h where h.entity_id = t.entity_id), 0)
+            from unnest($2::text[]) with ordinality as t (entity_id, place)
+            order by place on conflict do nothing""",
         prepare="; ".join(f"{item.create}; delete from {item.name}" for item in stages),
         rows=rows,
         first_rows=_write_rows(entity, rows.name, is_first=True),

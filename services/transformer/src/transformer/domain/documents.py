@@ -4,7 +4,6 @@ A document belongs to a source, so any part of it may be absent or of another ki
 fit becomes null, and the quality rules make that visible.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,11 +11,13 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, TypeAlias
 
+import msgspec
+
 from transformer.domain.rules import Child, Input, InputType
 
 Value: TypeAlias = str | int | float | bool | date | Decimal | list[str] | None
 
-_DECODER = json.JSONDecoder(parse_float=Decimal)
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _MAX_INTEGER = 2**63
 _MAX_NUMERIC = Decimal(10) ** 26
 _SMALLEST = Decimal(1).scaleb(-12)
@@ -62,7 +63,7 @@ def parse_document(text: str) -> dict[str, Any]:
 
     The text is what PostgreSQL makes of `jsonb`: one value, and nothing around it.
     """
-    document, _ = _DECODER.raw_decode(text)
+    document = _DECODER.decode(text)
     return document if isinstance(document, dict) else {}
 
 

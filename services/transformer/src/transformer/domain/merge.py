@@ -218,10 +218,9 @@ def _records(
     """Add what is written beside the values: score, provenance, hash."""
     hashes = hash_contents(merged, (*entity.columns, VERSION_IDS, FLAGS, POINTS), children)
     origins = origins_of(entity, candidates, merged)
-    return (
-        merged.with_columns(hashes.alias(CONTENT_HASH), quality.score_of(POINTS).alias(SCORE))
-        .join(origins, on=ENTITY, how="left", maintain_order="left")
-        .select(no_records(entity).columns)
+    score = quality.score_of(POINTS).alias(SCORE)
+    return merged.with_columns(hashes.alias(CONTENT_HASH), score, *origins).select(
+        no_records(entity).columns
     )
 
 

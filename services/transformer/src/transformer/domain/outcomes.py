@@ -130,10 +130,6 @@ def lay_out(
         records: The merged records of those that have one.
         rejected: Why others have none; who is neither here nor there is absent.
     """
-    reasons = pl.DataFrame(
-        {ENTITY: list(rejected), REASONS: [list(item) for item in rejected.values()]},
-        schema={ENTITY: pl.String(), REASONS: pl.List(pl.String())},
-    )
     status = (
         pl.when(pl.col(REASONS).is_not_null())
         .then(pl.lit(Status.REJECTED.value))
@@ -146,7 +142,7 @@ def lay_out(
     )
     frame = (
         bases.join(records, on=ENTITY, how="left", maintain_order="left")
-        .join(reasons, on=ENTITY, how="left", maintain_order="left")
+        .with_columns(_reasons(bases[ENTITY], rejected))
         .with_columns(status.alias(STATUS))
     )
     hashes = hash_states(
@@ -157,6 +153,11 @@ def lay_out(
         origins=(WINNERS, RECORDS),
     )
     return frame.with_columns(hashes.alias(STATE_HASH))
+
+
+def _reasons(entity_ids: pl.Series, rejected: Mapping[str, tuple[str, ...]]) -> pl.Series:
+    reasons = map(rejected.get, entity_ids) if rejected else [None] * len(entity_ids)
+    return pl.Series(REASONS, list(reasons), dtype=pl.List(pl.String()))
 
 
 def _rows_by_entity(frame: pl.DataFrame) -> _Rows:

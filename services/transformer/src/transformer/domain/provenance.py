@@ -58,11 +58,11 @@ def column_rules(entity: Entity) -> Iterator[ColumnRule]:
 
 
 def origins_of(entity: Entity, candidates: Candidates, merged: pl.DataFrame) -> pl.DataFrame:
-    """Return the contributing records of each entity, and who of them won what."""
+    """Return the contributing records of each entity, and who of them won what, row by row."""
     texts = _record_texts(entity, candidates)
     places = [pl.col(winner_of(unit)) - pl.col(_FIRST) for unit in entity.config.units()]
     return merged.join(texts, on=ENTITY, how="left", maintain_order="left").select(
-        ENTITY, RECORDS, pl.concat_list(places).alias(WINNERS)
+        RECORDS, pl.concat_list(places).alias(WINNERS)
     )
 
 

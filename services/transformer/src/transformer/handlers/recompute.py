@@ -3,6 +3,7 @@ publish.
 """
 
 import asyncio
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -54,17 +55,22 @@ class Tally:
 
     def add(self, changes: Changes) -> None:
         """Count changes."""
-        seen = changes.visible
-        upserted = seen.filter(pl.col(STATUS) == Status.LIVE)
-        new = upserted.filter(pl.col(VERSION) == 1).height
-        rejected = changes.rejected.height
-        self.new += new
-        self.changed += upserted.height - new
-        self.scores.update(dict(upserted[SCORE].value_counts().iter_rows()))
-        self.retired += seen.filter(pl.col(STATUS) == Status.RETIRED).height
-        self.rejected += rejected
-        unseen = changes.frame.filter(~pl.col(IS_VISIBLE), pl.col(STATUS) != Status.REJECTED)
-        self.unchanged += changes.unchanged + unseen.height
+        groups = changes.frame.group_by(
+            STATUS, IS_VISIBLE, (pl.col(VERSION) == 1).alias("is_first"), SCORE
+        ).len()
+        for status, is_visible, is_first, score, count in groups.iter_rows():
+            match Status(status):
+                case Status.REJECTED:
+                    self.rejected += count
+                case _ if not is_visible:
+                    self.unchanged += count
+                case Status.RETIRED:
+                    self.retired += count
+                case Status.LIVE:
+                    self.scores[score] += count
+                    self.new += count if is_first else 0
+                    self.changed += 0 if is_first else count
+        self.unchanged += changes.unchanged
 
     def counts(self) -> RunCounts:
         """Return the same as a run reports it."""
@@ -131,6 +137,7 @@ class Recompute:
         causes: Causes | None = None,
         run_id: str | None = None,
         turn: Turn | None = None,
+        is_range: bool = False,
     ) -> Tally:
         """Recompute entities and publish `silver.changed` for those that readers see differently.
 
@@ -147,9 +154,11 @@ class Recompute:
             run_id: The run that asked for it. A run writes every row again that differs, whatever
                 silver remembers: so it mends what somebody else has touched.
             turn: The place among pages side by side; it is told when everything is locked.
+            is_range: Whether these are all that bronze has from the first to the last, about.
         """
         await self._refer.hold(transaction.connection, entity)
         plan = await self._identify.resolve(transaction.connection, entity, entity_ids)
+        plan = dataclasses.replace(plan, is_range=is_range and plan.members is None)
         return await self._recompute(
             transaction, entity, plan, causes=causes or {}, run_id=run_id, turn=turn
         )
@@ -263,7 +272,7 @@ class Recompute:
             ids = list(plan.ids[start : start + limits.entities])
             records = plan.records_of(ids)
             heads = await self._bronze.heads_within(
-                connection, kind, records, limit=limits.size_bytes
+                connection, kind, records, limit=limits.size_bytes, is_range=plan.is_range
             )
             if heads is not None:
                 yield ids, heads
