@@ -185,12 +185,7 @@ class TransformJob:
             return _add(context.counts, tally)
         async with context.transaction() as transaction:
             tally = await self._recompute.apply(
-                transaction,
-                entity,
-                ids,
-                run_id=context.run.run_id,
-                turn=turn,
-                is_range=parameters.is_everything,
+                transaction, entity, ids, run_id=context.run.run_id, turn=turn
             )
             await turn.to_commit(transaction.nudge)
             counts = _add(context.counts, tally)

@@ -26,18 +26,9 @@ class BronzeReader(Protocol):
         ...
 
     async def heads_within(
-        self,
-        connection: Connection,
-        entity_type: str,
-        entity_ids: Sequence[str],
-        *,
-        limit: int,
-        is_range: bool = False,
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str], *, limit: int
     ) -> list[Head] | None:
-        """Return the same if the records have no more bytes than that, about; else None.
-
-        `is_range` says that hardly others lie between the ids: so they are read faster.
-        """
+        """Return the same if the records have no more bytes than that, about; else None."""
         ...
 
     async def sizes(

@@ -27,16 +27,10 @@ class PostgresBronze:
         return [head_of(row) for row in rows]
 
     async def heads_within(
-        self,
-        connection: Connection,
-        entity_type: str,
-        entity_ids: Sequence[str],
-        *,
-        limit: int,
-        is_range: bool = False,
+        self, connection: Connection, entity_type: str, entity_ids: Sequence[str], *, limit: int
     ) -> list[Head] | None:
         """Return the same if the records have no more bytes than that, about; else None."""
-        query = self._place(_RANGE_WITHIN if is_range else _HEADS_WITHIN)
+        query = self._place(_HEADS_WITHIN)
         rows = await connection.fetch(query, entity_type, list(entity_ids), limit)
         return [head_of(row) for row in rows] if all(row["fits"] for row in rows) else None
 
@@ -108,31 +102,12 @@ select h.entity_id, sum(h.size_bytes)::bigint as size_bytes
 group by h.entity_id
 """
 
-# One after the other, in the order of the column's collation, which may not be that of the list.
-# Somebody may have put more entities between them meanwhile.
-_OF_RANGE = f"""
-from (
-    select * from bronze.heads
-    where entity_type = $1 and entity_id between
-        (select min(first) from unnest($2::text[]) first)
-        and (select max(last) from unnest($2::text[]) last)
-    order by entity_id offset 0) b
-cross join lateral (
-    select b.entity_id, b.source_system, b.external_id, b.version, b.is_deleted, b.ingested_at,
-           r.raw_data, {_SIZE} as size_bytes
-    from bronze.raw_entities r where r.ingested_at = b.ingested_at and r.id = b.raw_id
-    offset 0) h
-where b.entity_id = any($2)
-"""  # noqa: S608 - made of constants
-
-_WITHIN = """
+_HEADS_WITHIN = f"""
 select entity_id, source_system, external_id, version, is_deleted, ingested_at as stored_at,
        case when so_far <= $3::bigint then raw_data::text end as document,
        so_far <= $3::bigint as fits
-from (select h.*, sum(h.size_bytes) over (rows unbounded preceding) as so_far {}) found
-"""
-_HEADS_WITHIN = _WITHIN.format(_OF_ENTITIES)
-_RANGE_WITHIN = _WITHIN.format(_OF_RANGE)
+from (select h.*, sum(h.size_bytes) over (rows unbounded preceding) as so_far {_OF_ENTITIES}) found
+"""  # noqa: S608 - made of constants
 
 _PAGE = """
 select distinct entity_id from bronze.heads

@@ -100,10 +100,10 @@ def build_statements(entity: Entity) -> SilverStatements:
         first_heads=f"""
             insert into silver.heads (entity_type, entity_id)
             select $1, t.entity_id from unnest($2::text[]) with ordinality as t (entity_id, place)
-            where not (
-                select exists (select 1 from {table}_history
-                    where entity_id between min(n collate "C") and max(n collate "C"))
-                from unnest($2::text[]) n)
+            where coalesce(
+                (select min(entity_id) from {table}_history where entity_id >=
+                    (select min(n collate "C") from unnest($2::text[]) n))
+                > (select max(n collate "C") from unnest($2::text[]) n), true)
             order by place""",
         ensure_heads=f"""
             insert into silver.heads (entity_type, entity_id, version)
@@ -121,15 +121,19 @@ def build_statements(entity: Entity) -> SilverStatements:
             select t.entity_id, t.version, t.operation, greatest(t.at, {_latest(table)})
             from unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[])
                 as t (entity_id, version, operation, at)""",
+        # Rows that were found by their keys are updated by their places: a join may read all.
         close_history=f"""
-            update {table}_history old set valid_to = new.valid_from
-            from {table}_history new
-            where new.entity_id = any($1) and new.valid_to is null
-              and old.entity_id = new.entity_id and old.version < new.version
-              and old.valid_to is null
-              and not exists (
-                  select 1 from {table}_history later
-                  where later.entity_id = new.entity_id and later.version > new.version)""",
+            update {table}_history old set valid_to = (
+                select valid_from from {table}_history h where h.entity_id = old.entity_id
+                order by version desc limit 1)
+            where old.ctid = any(array(
+                select place from unnest($1::text[]) as wanted (entity_id)
+                cross join lateral (
+                    select ctid as place from {table}_history h
+                    where h.entity_id = wanted.entity_id and h.valid_to is null and h.version < (
+                        select max(version) from {table}_history n
+                        where n.entity_id = wanted.entity_id)
+                    offset 0) earlier))""",
     )
 
 

@@ -42,9 +42,6 @@ class Plan:
     changed_at: datetime | None = None
     """When bronze stored the newest of the records that led to it."""
 
-    is_range: bool = False
-    """Whether these are all of bronze's entities from the first to the last, about."""
-
     def records_of(self, entity_ids: Iterable[str]) -> list[str]:
         """Return bronze's ids of entities."""
         if self.members is None:

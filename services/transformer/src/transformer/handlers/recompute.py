@@ -3,7 +3,6 @@ publish.
 """
 
 import asyncio
-import dataclasses
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -137,7 +136,6 @@ class Recompute:
         causes: Causes | None = None,
         run_id: str | None = None,
         turn: Turn | None = None,
-        is_range: bool = False,
     ) -> Tally:
         """Recompute entities and publish `silver.changed` for those that readers see differently.
 
@@ -154,11 +152,9 @@ class Recompute:
             run_id: The run that asked for it. A run writes every row again that differs, whatever
                 silver remembers: so it mends what somebody else has touched.
             turn: The place among pages side by side; it is told when everything is locked.
-            is_range: Whether these are all that bronze has from the first to the last, about.
         """
         await self._refer.hold(transaction.connection, entity)
         plan = await self._identify.resolve(transaction.connection, entity, entity_ids)
-        plan = dataclasses.replace(plan, is_range=is_range and plan.members is None)
         return await self._recompute(
             transaction, entity, plan, causes=causes or {}, run_id=run_id, turn=turn
         )
@@ -272,7 +268,7 @@ class Recompute:
             ids = list(plan.ids[start : start + limits.entities])
             records = plan.records_of(ids)
             heads = await self._bronze.heads_within(
-                connection, kind, records, limit=limits.size_bytes, is_range=plan.is_range
+                connection, kind, records, limit=limits.size_bytes
             )
             if heads is not None:
                 yield ids, heads
