@@ -205,12 +205,14 @@ def _run_psql(url: str, table: str) -> Took:
     statement = f"copy (select * from {table}) to stdout (format binary)"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
+    # The server keeps the time: waiting with a limit, Python looks every 50 ms whether it is over.
+    limit = {"PGOPTIONS": f"-c statement_timeout={_TIMEOUT_SECONDS}s"}
     with Path(os.devnull).open("wb") as sink:
         subprocess.run(
             ["psql", "--no-psqlrc", url, "-c", statement],
             stdout=sink,
             check=True,
-            timeout=_TIMEOUT_SECONDS,
+            env=os.environ | limit,  # noqa: TID251 - a script's own
         )
     seconds = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
