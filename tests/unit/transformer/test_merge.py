@@ -269,8 +269,9 @@ def test_the_company_in_a_batch_makes_no_difference(ids: set[str]) -> None:
     assert list(alone) == [together[entity_id] for entity_id in sorted(ids)]
 
 
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | NUMBERS | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
