@@ -8,7 +8,7 @@ from chassis.settings import DatabaseSettings, KafkaSettings, ProcessSettings, S
 class TransformerPart(SettingsPart):
     """The transformer's own variables."""
 
-    chunk_entities: int = env("TRANSFORMER_CHUNK_ENTITIES", 2500, ge=1, le=5000)
+    chunk_entities: int = env("TRANSFORMER_CHUNK_ENTITIES", 5000, ge=1, le=20000)
     """Entities merged at a time, at the most."""
 
     chunk_bytes: int = env("TRANSFORMER_CHUNK_BYTES", 8 * 1024 * 1024, ge=1)

@@ -247,8 +247,14 @@ cross join lateral (
            data_quality_score, quality_flags, ruleset_version
     from silver.heads where entity_type = $1 and entity_id = wanted.entity_id
     offset 0 for update) h
+where (
+    select min(entity_id) from silver.heads where entity_type = $1
+    and entity_id >= (select min(n collate "C") from unnest($2) n)
+) <= (select max(n collate "C") from unnest($2) n)
 """
-"""In the order of `$2`, and each by its key: joined in any other way, all heads may be read."""
+"""In the order of `$2`, and each by its key: joined in any other way, all heads may be read. Where
+none lies in the range of the keys, as in a load, none is looked for.
+"""
 
 READ = LOCK.replace("for update", "")
 
