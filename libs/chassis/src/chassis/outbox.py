@@ -106,7 +106,7 @@ class Outbox:
     ) -> None:
         """Queue events of one topic and one time."""
         keys = [topic.key(item) for item in data]
-        self._queue(
+        self.add_rendered(
             topic,
             keys,
             map(render, data),
@@ -122,20 +122,10 @@ class Outbox:
         data: Iterable[bytes],
         *,
         causes: Iterable[Event[Any] | None],
-    ) -> None:
-        """Queue the same, given what `topic.key` and the model make of the data."""
-        self._queue(topic, keys, data, causes=causes)
-
-    def _queue(
-        self,
-        topic: Topic,
-        keys: Sequence[str],
-        data: Iterable[bytes],
-        *,
-        causes: Iterable[Event[Any] | None],
         event_ids: Sequence[str] | None = None,
         correlation_id: str | None = None,
     ) -> None:
+        """Queue the same, given what `topic.key` and the model make of the data."""
         ids = _new_ids(len(keys)) if event_ids is None else event_ids
         now = self._clock.now()
         self._pending.extend(
